@@ -1,0 +1,1 @@
+"""Evaluation suites and task definitions that hf_select ships (data files only)."""

@@ -1,0 +1,43 @@
+"""hf_select: a Hub-native filter for visual-instruction-tuning data.
+
+Public names are loaded on first use, so `import hf_select` costs nothing and pulls in no heavy package.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from hf_select._version import __version__
+
+_PUBLIC = {
+    "AnswerLoss": "hf_select.scoring.answer_loss",
+    "Allocation": "hf_select.sampling.allocation",
+    "Bottom": "hf_select.sampling.ranked",
+    "Budget": "hf_select.sampling.budget",
+    "GroupedSampler": "hf_select.sampling.grouped",
+    "HFSelectError": "hf_select.errors",
+    "MLLMSelector": "hf_select.recipes.mllm_selector",
+    "Middle": "hf_select.sampling.ranked",
+    "Row": "hf_select.pool.row",
+    "Scorer": "hf_select.scoring.scorer",
+    "Selection": "hf_select.sampling.selection",
+    "Top": "hf_select.sampling.ranked",
+    "Uniform": "hf_select.sampling.uniform",
+    "check_pool": "hf_select.pool.check",
+    "fit": "hf_select.training.fit",
+    "read_pool": "hf_select.pool.read",
+    "score": "hf_select.scoring.run",
+}
+
+__all__ = ["__version__", *sorted(_PUBLIC)]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'hf_select' has no attribute {name!r}")
+    return getattr(importlib.import_module(_PUBLIC[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

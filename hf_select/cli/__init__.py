@@ -1,0 +1,1 @@
+"""The `hf-select` command, one module a subcommand."""

@@ -1,0 +1,1 @@
+"""The embedded default: a drawn pool and a tiny VLM."""

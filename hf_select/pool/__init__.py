@@ -1,0 +1,1 @@
+"""Reading pools: public schemas to one row view, images, checks."""

@@ -1,0 +1,1 @@
+"""Whole-pool decisions over scored columns: budgets, allocation, samplers, selections."""

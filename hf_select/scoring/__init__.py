@@ -1,0 +1,1 @@
+"""Scorers as `datasets` transforms, and the loss engine."""

@@ -1,0 +1,1 @@
+"""Jinja templates of the cards that hf_select writes (data files only)."""
