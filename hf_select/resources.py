@@ -16,4 +16,4 @@ def resource_dir(name: str) -> Path:
     for folder in (package / name, package.parent / name):
         if (folder / "__init__.py").is_file():
             return folder
-    raise HFSelectError(f"the data folder {name!r} of hf_select is missing from this installation: reinstall hf_select.")
+    raise HFSelectError(f"the data folder {name!r} is missing from this installation of hf_select: reinstall it.")
