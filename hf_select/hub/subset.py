@@ -1,0 +1,100 @@
+"""Writes a chosen subset as a folder that `load_dataset` reads: Parquet with the pictures inside, the selection, and a card."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hf_select.errors import HFSelectError, UsageError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from datasets import Dataset
+
+    from hf_select.pool.view import PoolView
+    from hf_select.sampling.selection import Selection
+
+SHARD_BYTES = 200_000_000
+ROWS_AT_ONCE = 256
+
+
+@dataclass(frozen=True)
+class SubsetFolder:
+    """What `write_subset` wrote: the folder, its rows, its Parquet files and their bytes."""
+
+    path: Path
+    rows: int
+    files: tuple[str, ...]
+    size: int
+
+
+def write_subset(
+    selection: Selection, pool: Dataset, out: str | Path, *, view: PoolView, about: dict[str, Any], split: str = "train"
+) -> SubsetFolder:
+    """Write the rows of `selection` from `pool` to the folder `out`.
+
+    The rows come in pick order with all their columns and values unchanged. Pictures are embedded with the bytes of their
+    source files, paths are reduced to base names, so nothing of this machine is written. The folder appears at once, when
+    it is complete. Memory: one shard of about 200 MB.
+
+    Args:
+        selection: Which rows, in which order.
+        pool: The pool the selection was made from.
+        out: The folder; one that `write_subset` wrote before is replaced, any other non-empty folder is refused.
+        view: How the pool's rows are read (needed to find rows by key).
+        about: Values of the card, see `hub_cards/subset.md.jinja`.
+        split: Name of the written split.
+
+    Raises:
+        UsageError: The selection is empty, or `out` holds something else.
+    """
+    from hf_select.hub.render import render_card
+
+    out = Path(out)
+    if len(selection) == 0:
+        raise UsageError("the selection is empty: a subset of 0 rows is not written; choose a larger budget.")
+    if out.exists() and any(out.iterdir()) and not (out / "recipe.yaml").is_file():
+        raise UsageError(f"{out} exists and is not a subset folder: choose an empty one.")
+    subset = selection.apply(pool, view=view)
+    part = out.with_name(out.name + ".part")
+    shutil.rmtree(part, ignore_errors=True)
+    (part / "data").mkdir(parents=True)
+    names = []
+    for number, shard in enumerate(_shards(subset)):
+        names.append(f"data/{split}-{number:05d}.parquet")
+        shard.to_parquet(part / names[-1])
+    selection.save(part)
+    files = [{"name": name, "bytes": (part / name).stat().st_size} for name in names]
+    card = render_card("subset.md.jinja", selection=selection, split=split, files=files, **about)
+    (part / "README.md").write_text(card, "utf-8")
+    shutil.rmtree(out, ignore_errors=True)
+    part.replace(out)
+    return SubsetFolder(out, len(subset), tuple(names), sum(file["bytes"] for file in files))
+
+
+def _shards(subset: Dataset) -> Iterator[Dataset]:
+    """Cut `subset` into in-memory datasets of about `SHARD_BYTES` with every picture embedded."""
+    import pyarrow as pa
+    from datasets import Dataset
+
+    tables: list[pa.Table] = []
+    for start in range(0, len(subset), ROWS_AT_ONCE):
+        rows = subset.with_format("arrow")[start : start + ROWS_AT_ONCE]
+        tables.append(_embedded(rows, subset))
+        if sum(table.nbytes for table in tables) >= SHARD_BYTES:
+            yield Dataset(pa.concat_tables(tables))
+            tables = []
+    if tables:
+        yield Dataset(pa.concat_tables(tables))
+
+
+def _embedded(rows: pa.Table, subset: Dataset) -> pa.Table:
+    from datasets.table import embed_table_storage
+
+    try:
+        return embed_table_storage(rows.cast(subset.features.arrow_schema), remote_files=False)
+    except OSError as error:
+        raise HFSelectError(f"a picture of a chosen row can't be read any more ({error}): restore it and run again.") from error

@@ -1,0 +1,123 @@
+"""MLLM-Selector: a documented reading of arXiv 2503.20502.
+
+The paper's full text was not open to us. **Known** (abstract and public summaries): a uniform random subset fine-tunes the
+pretrained model into a *seed model*; the seed model gives every row of the pool a *necessity* score, higher meaning that the row
+matters more; *necessity-based grouped sampling* then mixes necessity with diversity. **Unknown**: the formula of the necessity
+score, how groups are formed and how many there are, the quota per group, the size of the seed subset, whether seed rows belong to
+the final subset, and whether the final model starts from the pretrained or from the seed model. Every unknown is a field of
+`MLLMSelector` with a default and its reason, so that the paper's own choice is a change of configuration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from hf_select.errors import UsageError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from datasets import Dataset
+
+    from hf_select.sampling.budget import Budget
+    from hf_select.sampling.selection import Selection
+
+Necessity = Literal["loss", "loss_sum", "perplexity", "ifd", "visual"]
+
+CONTEXTS: dict[str, tuple[str, ...]] = {
+    "loss": ("full",),
+    "loss_sum": ("full",),
+    "perplexity": ("full",),
+    "ifd": ("full", "no_question"),
+    "visual": ("full", "no_image"),
+}
+"""The contexts of `AnswerLoss` that each necessity score is computed from."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MLLMSelector:
+    """Seed subset, necessity under the seed model, necessity bins, grouped sampling: a reading of arXiv 2503.20502.
+
+    Used alone it chooses from a table that is scored already; `run_mllm_selector` does the whole recipe.
+
+    Attributes:
+        seed_fraction: Share of the usable rows that tunes the seed model, drawn uniformly (the paper's size is unknown; PreSel, LESS and
+            DICS use 5 %).
+        necessity: The score, higher meaning more necessary: "loss" is the mean negative log-likelihood of the answer under the
+            seed model in nats per token (default: the plainest measure of what the seed model has not learnt), "loss_sum" its sum,
+            "perplexity" its exponential, "ifd" loss over loss without the question, "visual" loss without the image minus loss.
+        groups: "score_bins" ranks rows by necessity (ties by row key) and cuts them into `bins` groups of equal count;
+            "column:NAME" groups by a column such as "row_task".
+        bins: Number of necessity bins.
+        alpha: A bin's weight is its mean rank in [0, 1] to this power: 0 spreads the budget evenly, larger values prefer
+            necessary rows. Pure top-k of a loss loses to random in every published table found, a draw inside loss strata is the known
+            remedy, so the default is 1.
+        within: "uniform" draws at random inside a group (where diversity comes from); "top" takes the highest scores.
+        drop_top: Share of the highest scores that is never drawn (label noise lives there); 0 keeps all.
+        include_seed: Whether the seed rows are part of the subset and count inside the budget.
+    """
+
+    paper: ClassVar[str] = "reading of arXiv 2503.20502"
+
+    seed_fraction: float = 0.05
+    necessity: Necessity = "loss"
+    groups: str = "score_bins"
+    bins: int = 10
+    alpha: float = 1.0
+    within: Literal["uniform", "top"] = "uniform"
+    drop_top: float = 0.0
+    include_seed: bool = True
+
+    def __post_init__(self) -> None:
+        if not 0 < self.seed_fraction < 1:
+            raise UsageError(f"seed_fraction is {self.seed_fraction}; it must lie between 0 and 1, such as 0.05.")
+        if self.necessity not in CONTEXTS:
+            from hf_select.errors import UnknownName
+
+            raise UnknownName("necessity score", self.necessity, CONTEXTS)
+
+    @property
+    def contexts(self) -> tuple[str, ...]:
+        """The contexts that `AnswerLoss` has to measure for this necessity score."""
+        return CONTEXTS[self.necessity]
+
+    def choose_seed(self, facts: Dataset | pa.Table, *, seed: int = 0) -> Selection:
+        """Draw the seed subset I ~ Uniform(usable rows), |I| = round(seed_fraction x rows), half up.
+
+        Args:
+            facts: Columns `row_key`, `row_task`, `row_status` of the whole pool.
+            seed: Decides the draw; the same rows come whatever the pool's order.
+        """
+        from hf_select.sampling.budget import Budget
+        from hf_select.sampling.uniform import Uniform
+
+        return Uniform().select(facts, Budget(f"{self.seed_fraction * 100:.10g}%"), seed=seed)
+
+    def select(self, scored: Dataset | pa.Table, budget: Budget, *, seed: int = 0, include: Sequence[str] = ()) -> Selection:
+        """Choose `budget` rows by necessity-based grouped sampling.
+
+        Args:
+            scored: The pool's columns with those of `AnswerLoss` under the seed model.
+            budget: What may be kept, seed rows inside it.
+            seed: Decides the draws.
+            include: Row keys of the seed subset; they come first, unless `include_seed` is off, when they are only kept out of
+                the draw.
+        """
+        from hf_select.sampling.grouped import GroupedSampler
+
+        sampler = GroupedSampler(
+            score=self.necessity,
+            groups=self.groups,
+            bins=self.bins,
+            alpha=self.alpha,
+            within=self.within,
+            drop_top=self.drop_top,
+        )
+        return sampler.select(scored, budget, seed=seed, include=include if self.include_seed else ())
+
+    def describe(self) -> dict[str, Any]:
+        """Return the method's entry of a recipe: its name, what it is a reading of, and every choice."""
+        from dataclasses import asdict
+
+        return {"name": "mllm_selector", "paper": self.paper, **asdict(self)}

@@ -1,0 +1,185 @@
+"""The steps that every recipe's run is made of: check, choose, fit, score, save; each one a stage that resumes alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hf_select.errors import HFSelectError
+from hf_select.pool.view import PoolView
+from hf_select.recipes.stages import RunFolder, StageRecord, digest, write_atomically
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from datasets import Dataset
+
+    from hf_select.sampling.selection import Selection
+    from hf_select.scoring.scorer import Scorer
+    from hf_select.training.config import FitConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Where a pool comes from: the arguments of `read_pool`, with the view its rows are read through."""
+
+    pool: str | list[str]
+    split: str | None = None
+    config: str | None = None
+    revision: str | None = None
+    view: PoolView = field(default_factory=PoolView)
+
+    @property
+    def name(self) -> str:
+        """The pool's name for cards and messages, without the folders of this machine."""
+        first = self.pool if isinstance(self.pool, str) else self.pool[0]
+        return Path(first).name if Path(first).exists() else first
+
+    def read(self) -> Dataset:
+        """Read the pool (cached by `datasets` and by `read_pool`)."""
+        from hf_select.pool.read import read_pool
+
+        return read_pool(
+            self.pool,
+            split=self.split,
+            config=self.config,
+            revision=self.revision,
+            schema=self.view.schema,
+            task_field=self.view.task_field,
+            image_root=self.view.image_root,
+        )
+
+
+class Pipeline:
+    """One run of a recipe on one pool, in one folder.
+
+    Args:
+        source: The pool.
+        folder: Where the stages' records and results lie.
+        device: Where models run; None chooses.
+        shards: Into how many shards scoring is cut; None chooses.
+    """
+
+    def __init__(self, source: Source, folder: RunFolder, *, device: str | None = None, shards: int | None = None) -> None:
+        self.source = source
+        self.folder = folder
+        self.device = device
+        self.shards = shards
+
+    @cached_property
+    def pool(self) -> Dataset:
+        """The pool, read once."""
+        return self.source.read()
+
+    @property
+    def path(self) -> Path:
+        """The run's folder."""
+        return self.folder.path
+
+    def pool_identity(self) -> dict[str, Any]:
+        """What decides every result that is computed from the pool alone."""
+        return {"pool": self.pool._fingerprint, "view": asdict(self.source.view)}
+
+    def check(self) -> pa.Table:
+        """Look at every row; return the facts (row key, task, status, ...) of the whole pool, one row each."""
+        from hf_select.pool.check import check_pool
+
+        def work() -> dict[str, Any]:
+            report = check_pool(self.pool, self.source.view)
+            write_atomically(self.path / "check.txt", report.render() + "\n")
+            return self._write_columns("facts.parquet", ()) | {"report": report.as_dict()}
+
+        record = self.folder.stage("check", self.pool_identity(), work)
+        facts = self._columns("facts.parquet")
+        usable = sum(status == "ok" for status in facts["row_status"].to_pylist())
+        if usable == 0:
+            raise HFSelectError(f"no row of {self.source.name} can be used: see {self.path / 'check.txt'} for the reasons.")
+        if record.summary["rows"] != len(facts):
+            raise HFSelectError(f"{self.path / 'facts.parquet'} lost rows: remove it and its stage record, and run again.")
+        return facts
+
+    def choose(self, name: str, inputs: dict[str, Any], choose: Callable[[], Selection]) -> Selection:
+        """Make a selection with `choose` and keep it under `name`; reused when `inputs` and the pool are the same."""
+        from hf_select.sampling.selection import Selection
+
+        def work() -> dict[str, Any]:
+            selection = choose()
+            selection.save(self.path / name)
+            return {"rows": len(selection), "notes": list(selection.notes), "rejected": dict(selection.rejected)}
+
+        self.folder.stage(name, self.pool_identity() | inputs, work)
+        return Selection.load(self.path / name)
+
+    def fit(self, name: str, model: str, revision: str | None, rows: Selection, config: FitConfig) -> tuple[Path, StageRecord]:
+        """Fine-tune `model` on the chosen rows; return the checkpoint's folder and the stage's record.
+
+        The folder's name ends in a digest of everything that decides the weights, so a run with other settings never
+        overwrites a model that took hours.
+        """
+        from hf_select.scoring.weights import weights_identity
+        from hf_select.training.fit import fit
+
+        inputs = self.pool_identity() | {
+            "rows": rows.table["key"].to_pylist(),
+            "model": weights_identity(model, revision),
+            "config": asdict(config),
+        }
+        out = self.path / "models" / f"{name}-{digest(inputs)[:8]}"
+
+        def work() -> dict[str, Any]:
+            result = fit(
+                model,
+                rows.apply(self.pool, view=self.source.view),
+                out,
+                config=config,
+                view=self.source.view,
+                revision=revision,
+                device=self.device,
+                pool_name=self.source.name,
+            )
+            return {"path": str(out.relative_to(self.path)), "rows": result.rows, "steps": result.steps, "loss": result.loss}
+
+        return out, self.folder.stage(name, inputs, work)
+
+    def score(self, name: str, scorer: Scorer) -> pa.Table:
+        """Score the whole pool; return facts and score columns. A kill costs the shard that was open."""
+        inputs = self.pool_identity() | {"scorer": scorer.identity()}
+        self.folder.stage(name, inputs, lambda: self._write_columns(f"{name}.parquet", (scorer,)))
+        return self._columns(f"{name}.parquet")
+
+    def save(self, name: str, selection: Selection, about: dict[str, Any]) -> StageRecord:
+        """Write the chosen rows as a folder that `load_dataset` reads."""
+        from hf_select.hub.subset import write_subset
+
+        def work() -> dict[str, Any]:
+            folder = write_subset(selection, self.pool, self.path / name, view=self.source.view, about=about)
+            return {"path": name, "rows": folder.rows, "files": list(folder.files), "bytes": folder.size}
+
+        inputs = self.pool_identity() | {"keys": selection.table["key"].to_pylist(), "about": about}
+        return self.folder.stage(name, inputs, work)
+
+    def _write_columns(self, file: str, scorers: tuple[Scorer, ...]) -> dict[str, Any]:
+        import pyarrow.parquet as pq
+
+        from hf_select.scoring.run import ScoreStats, score_columns
+
+        stats = ScoreStats()
+        columns = score_columns(
+            self.pool,
+            *scorers,
+            view=self.source.view,
+            shards=self.shards,
+            cache_dir=self.path / "shards",
+            stats=stats,
+        )
+        part = self.path / f"{file}.part"
+        pq.write_table(columns.with_format("arrow")[:], part)
+        part.replace(self.path / file)
+        return {"rows": len(columns), **asdict(stats)}
+
+    def _columns(self, file: str) -> pa.Table:
+        import pyarrow.parquet as pq
+
+        return pq.read_table(self.path / file)
