@@ -1,4 +1,4 @@
-"""Writes a chosen subset as a folder that `load_dataset` reads: Parquet with the pictures inside, the selection, and a card."""
+"""Writes a chosen subset as a folder that `load_dataset` reads: Parquet with pictures inside, selection and card."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ def write_subset(
 ) -> SubsetFolder:
     """Write the rows of `selection` from `pool` to the folder `out`.
 
-    The rows come in pick order with all their columns and values unchanged. Pictures are embedded with the bytes of their
-    source files, paths are reduced to base names, so nothing of this machine is written. The folder appears at once, when
-    it is complete. Memory: one shard of about 200 MB.
+    The rows come in pick order with all their columns and values unchanged. Pictures are embedded with the bytes of
+    their source files, paths are reduced to base names, so nothing of this machine is written. The folder appears at
+    once, when it is complete. Memory: one shard of about 200 MB.
 
     Args:
         selection: Which rows, in which order.
@@ -97,4 +97,6 @@ def _embedded(rows: pa.Table, subset: Dataset) -> pa.Table:
     try:
         return embed_table_storage(rows.cast(subset.features.arrow_schema), remote_files=False)
     except OSError as error:
-        raise HFSelectError(f"a picture of a chosen row can't be read any more ({error}): restore it and run again.") from error
+        raise HFSelectError(
+            f"a picture of a chosen row can't be read any more ({error}): restore it and run again."
+        ) from error

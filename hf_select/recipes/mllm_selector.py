@@ -1,11 +1,12 @@
 """MLLM-Selector: a documented reading of arXiv 2503.20502.
 
-The paper's full text was not open to us. **Known** (abstract and public summaries): a uniform random subset fine-tunes the
-pretrained model into a *seed model*; the seed model gives every row of the pool a *necessity* score, higher meaning that the row
-matters more; *necessity-based grouped sampling* then mixes necessity with diversity. **Unknown**: the formula of the necessity
-score, how groups are formed and how many there are, the quota per group, the size of the seed subset, whether seed rows belong to
-the final subset, and whether the final model starts from the pretrained or from the seed model. Every unknown is a field of
-`MLLMSelector` with a default and its reason, so that the paper's own choice is a change of configuration.
+The paper's full text was not open to us. **Known** (abstract and public summaries): a uniform random subset
+fine-tunes the pretrained model into a *seed model*; the seed model gives every row of the pool a *necessity* score,
+higher meaning that the row matters more; *necessity-based grouped sampling* then mixes necessity with diversity.
+**Unknown**: the formula of the necessity score, how groups are formed and how many there are, the quota per group,
+the size of the seed subset, whether seed rows belong to the final subset, and whether the final model starts from
+the pretrained or from the seed model. Every unknown is a field of `MLLMSelector` with a default and its reason, so
+that the paper's own choice is a change of configuration.
 """
 
 from __future__ import annotations
@@ -42,17 +43,18 @@ class MLLMSelector:
     Used alone it chooses from a table that is scored already; `run_mllm_selector` does the whole recipe.
 
     Attributes:
-        seed_fraction: Share of the usable rows that tunes the seed model, drawn uniformly (the paper's size is unknown; PreSel, LESS and
-            DICS use 5 %).
-        necessity: The score, higher meaning more necessary: "loss" is the mean negative log-likelihood of the answer under the
-            seed model in nats per token (default: the plainest measure of what the seed model has not learnt), "loss_sum" its sum,
-            "perplexity" its exponential, "ifd" loss over loss without the question, "visual" loss without the image minus loss.
+        seed_fraction: Share of the usable rows that tunes the seed model, drawn uniformly (the paper's size is
+            unknown; PreSel, LESS and DICS use 5 %).
+        necessity: The score, higher meaning more necessary: "loss" is the mean negative log-likelihood of the answer
+            under the seed model in nats per token (default: the plainest measure of what the seed model has not
+            learnt), "loss_sum" its sum, "perplexity" its exponential, "ifd" loss over loss without the question,
+            "visual" loss without the image minus loss.
         groups: "score_bins" ranks rows by necessity (ties by row key) and cuts them into `bins` groups of equal count;
             "column:NAME" groups by a column such as "row_task".
         bins: Number of necessity bins.
-        alpha: A bin's weight is its mean rank in [0, 1] to this power: 0 spreads the budget evenly, larger values prefer
-            necessary rows. Pure top-k of a loss loses to random in every published table found, a draw inside loss strata is the known
-            remedy, so the default is 1.
+        alpha: A bin's weight is its mean rank in [0, 1] to this power: 0 spreads the budget evenly, larger values
+            prefer necessary rows. Pure top-k of a loss loses to random in every published table found, a draw inside
+            loss strata is the known remedy, so the default is 1.
         within: "uniform" draws at random inside a group (where diversity comes from); "top" takes the highest scores.
         drop_top: Share of the highest scores that is never drawn (label noise lives there); 0 keeps all.
         include_seed: Whether the seed rows are part of the subset and count inside the budget.
@@ -94,15 +96,17 @@ class MLLMSelector:
 
         return Uniform().select(facts, Budget(f"{self.seed_fraction * 100:.10g}%"), seed=seed)
 
-    def select(self, scored: Dataset | pa.Table, budget: Budget, *, seed: int = 0, include: Sequence[str] = ()) -> Selection:
+    def select(
+        self, scored: Dataset | pa.Table, budget: Budget, *, seed: int = 0, include: Sequence[str] = ()
+    ) -> Selection:
         """Choose `budget` rows by necessity-based grouped sampling.
 
         Args:
             scored: The pool's columns with those of `AnswerLoss` under the seed model.
             budget: What may be kept, seed rows inside it.
             seed: Decides the draws.
-            include: Row keys of the seed subset; they come first, unless `include_seed` is off, when they are only kept out of
-                the draw.
+            include: Row keys of the seed subset; they come first, unless `include_seed` is off, when they are only
+                kept out of the draw.
         """
         from hf_select.sampling.grouped import GroupedSampler
 

@@ -1,4 +1,4 @@
-"""The steps that every recipe's run is made of: check, choose, fit, score, save; each one a stage that resumes alone."""
+"""The steps of every recipe's run: check, choose, fit, score, save; each one a stage that resumes alone."""
 
 from __future__ import annotations
 
@@ -62,7 +62,9 @@ class Pipeline:
         shards: Into how many shards scoring is cut; None chooses.
     """
 
-    def __init__(self, source: Source, folder: RunFolder, *, device: str | None = None, shards: int | None = None) -> None:
+    def __init__(
+        self, source: Source, folder: RunFolder, *, device: str | None = None, shards: int | None = None
+    ) -> None:
         self.source = source
         self.folder = folder
         self.device = device
@@ -95,9 +97,13 @@ class Pipeline:
         facts = self._columns("facts.parquet")
         usable = sum(status == "ok" for status in facts["row_status"].to_pylist())
         if usable == 0:
-            raise HFSelectError(f"no row of {self.source.name} can be used: see {self.path / 'check.txt'} for the reasons.")
+            raise HFSelectError(
+                f"no row of {self.source.name} can be used: see {self.path / 'check.txt'} for the reasons."
+            )
         if record.summary["rows"] != len(facts):
-            raise HFSelectError(f"{self.path / 'facts.parquet'} lost rows: remove it and its stage record, and run again.")
+            raise HFSelectError(
+                f"{self.path / 'facts.parquet'} lost rows: remove it and its stage record, and run again."
+            )
         return facts
 
     def choose(self, name: str, inputs: dict[str, Any], choose: Callable[[], Selection]) -> Selection:
@@ -112,7 +118,9 @@ class Pipeline:
         self.folder.stage(name, self.pool_identity() | inputs, work)
         return Selection.load(self.path / name)
 
-    def fit(self, name: str, model: str, revision: str | None, rows: Selection, config: FitConfig) -> tuple[Path, StageRecord]:
+    def fit(
+        self, name: str, model: str, revision: str | None, rows: Selection, config: FitConfig
+    ) -> tuple[Path, StageRecord]:
         """Fine-tune `model` on the chosen rows; return the checkpoint's folder and the stage's record.
 
         The folder's name ends in a digest of everything that decides the weights, so a run with other settings never
@@ -139,7 +147,12 @@ class Pipeline:
                 device=self.device,
                 pool_name=self.source.name,
             )
-            return {"path": str(out.relative_to(self.path)), "rows": result.rows, "steps": result.steps, "loss": result.loss}
+            return {
+                "path": str(out.relative_to(self.path)),
+                "rows": result.rows,
+                "steps": result.steps,
+                "loss": result.loss,
+            }
 
         return out, self.folder.stage(name, inputs, work)
 

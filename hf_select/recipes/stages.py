@@ -1,8 +1,8 @@
 """The record of a staged run: what is done, what is under way, and what each stage was asked for.
 
-A run is a folder. Every stage writes one small JSON file with the identity of its inputs; a stage whose record says "done" for
-the same identity is reused, everything else is computed again from what the stage itself left on disk. So a killed run goes on
-where it was, and a finished one answers at once.
+A run is a folder. Every stage writes one small JSON file with the identity of its inputs; a stage whose record says
+"done" for the same identity is reused, everything else is computed again from what the stage itself left on disk. So
+a killed run goes on where it was, and a finished one answers at once.
 """
 
 from __future__ import annotations
@@ -102,7 +102,9 @@ class RunFolder:
         try:
             return StageRecord(**json.loads(file.read_text("utf-8")))
         except (ValueError, TypeError) as error:
-            raise HFSelectError(f"{file} is not a stage record ({error}): remove it to compute the stage again.") from error
+            raise HFSelectError(
+                f"{file} is not a stage record ({error}): remove it to compute the stage again."
+            ) from error
 
     def records(self) -> list[StageRecord]:
         """Return the records of all stages in the order in which they first started."""
