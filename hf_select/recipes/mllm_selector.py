@@ -12,10 +12,13 @@ that the paper's own choice is a change of configuration.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from hf_select.errors import UsageError
+from hf_select.errors import UnknownName, UsageError
+from hf_select.recipes.pipeline import Pipeline
+from hf_select.recipes.tables import task_table
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
 
     from hf_select.sampling.budget import Budget
     from hf_select.sampling.selection import Selection
+    from hf_select.training.config import FitConfig
 
 Necessity = Literal["loss", "loss_sum", "perplexity", "ifd", "visual"]
 
@@ -75,8 +79,6 @@ class MLLMSelector:
         if not 0 < self.seed_fraction < 1:
             raise UsageError(f"seed_fraction is {self.seed_fraction}; it must lie between 0 and 1, such as 0.05.")
         if self.necessity not in CONTEXTS:
-            from hf_select.errors import UnknownName
-
             raise UnknownName("necessity score", self.necessity, CONTEXTS)
 
     @property
@@ -122,6 +124,105 @@ class MLLMSelector:
 
     def describe(self) -> dict[str, Any]:
         """Return the method's entry of a recipe: its name, what it is a reading of, and every choice."""
-        from dataclasses import asdict
-
         return {"name": "mllm_selector", "paper": self.paper, **asdict(self)}
+
+
+KNOWN = (
+    "a uniform random subset tunes the seed model",
+    "the seed model gives every row of the pool a necessity score, higher meaning more needed",
+    "grouped sampling by necessity mixes necessity with diversity",
+)
+UNKNOWN = (
+    "the formula of the necessity score",
+    "how the groups are formed and how many there are",
+    "the quota of each group",
+    "the size of the seed subset and whether its rows belong to the final subset",
+    "whether the final model starts from the pretrained or from the seed model (here: from the pretrained one)",
+)
+
+
+@dataclass(frozen=True)
+class MLLMSelectorRun:
+    """What a run of the whole recipe gave.
+
+    Attributes:
+        selection: The chosen rows, seed rows first.
+        subset: The folder that `load_dataset` reads.
+        seed_model: The checkpoint of the seed model.
+        final_model: The checkpoint tuned on the subset, or None if that was not asked for.
+        tasks: One entry a task: pool rows, usable rows, picked rows, mean necessity.
+    """
+
+    selection: Selection
+    subset: Path
+    seed_model: Path
+    final_model: Path | None
+    tasks: list[dict[str, Any]]
+
+
+def run_mllm_selector(
+    pipeline: Pipeline,
+    model: str,
+    budget: Budget,
+    *,
+    method: MLLMSelector,
+    fit: FitConfig,
+    seed: int = 0,
+    revision: str | None = None,
+    score_dtype: str = "auto",
+    final_fit: bool = False,
+) -> MLLMSelectorRun:
+    """Run the recipe end to end; every stage is cached in the pipeline's folder and resumes alone.
+
+    seed subset -> seed model -> necessity of every row -> grouped sampling -> subset folder [-> final model].
+
+    Args:
+        pipeline: The pool and the folder of the run.
+        model: Hub id or folder of the pretrained vision-language model.
+        budget: What may be kept; the seed rows count inside it.
+        method: The reading's choices.
+        fit: How the seed model (and the final model) is tuned.
+        seed: Decides the seed subset, the draws and the order of training.
+        revision: Revision of `model`.
+        score_dtype: Precision of the scoring forward passes, as in `AnswerLoss`.
+        final_fit: Whether to tune `model` on the chosen subset at the end.
+
+    Cost: one fit on `seed_fraction` of the pool and one forward pass a row and context over the whole pool.
+    """
+    from hf_select.scoring.answer_loss import AnswerLoss
+
+    facts = pipeline.check()
+    seed_rows = pipeline.choose(
+        "seed", {"seed_fraction": method.seed_fraction, "seed": seed}, lambda: method.choose_seed(facts, seed=seed)
+    )
+    seed_model = pipeline.fit("seed", model, revision, seed_rows, fit)
+    scorer = AnswerLoss(
+        model=str(seed_model),
+        contexts=method.contexts,
+        max_length=fit.max_length,
+        dtype=score_dtype,
+        view=pipeline.source.view,
+        device=pipeline.device,
+    )
+    scored = pipeline.score("score", scorer)
+    choices = {"method": method.describe(), "budget": str(budget), "seed": seed, "scorer": scorer.identity()}
+    keys = seed_rows.table["key"].to_pylist()
+    picked = pipeline.choose(
+        "select", choices | {"seed_rows": keys}, lambda: method.select(scored, budget, seed=seed, include=keys)
+    )
+    tasks = task_table(scored, picked, method.necessity)
+    about = {
+        "pool": pipeline.source.name,
+        "pool_revision": pipeline.source.revision,
+        "method": method.describe(),
+        "known": KNOWN,
+        "unknown": UNKNOWN,
+        "model": Path(model).name if Path(model).exists() else model,
+        "budget": str(budget),
+        "seed": seed,
+        "tasks": tasks,
+        "pool_rows": len(scored),
+    }
+    subset = pipeline.save("subset", picked, about)
+    final_model = pipeline.fit("final", model, revision, picked, fit) if final_fit else None
+    return MLLMSelectorRun(picked, pipeline.path / subset.summary["path"], seed_model, final_model, tasks)

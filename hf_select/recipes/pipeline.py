@@ -118,10 +118,8 @@ class Pipeline:
         self.folder.stage(name, self.pool_identity() | inputs, work)
         return Selection.load(self.path / name)
 
-    def fit(
-        self, name: str, model: str, revision: str | None, rows: Selection, config: FitConfig
-    ) -> tuple[Path, StageRecord]:
-        """Fine-tune `model` on the chosen rows; return the checkpoint's folder and the stage's record.
+    def fit(self, name: str, model: str, revision: str | None, rows: Selection, config: FitConfig) -> Path:
+        """Fine-tune `model` on the chosen rows; return the checkpoint's folder.
 
         The folder's name ends in a digest of everything that decides the weights, so a run with other settings never
         overwrites a model that took hours.
@@ -154,7 +152,8 @@ class Pipeline:
                 "loss": result.loss,
             }
 
-        return out, self.folder.stage(name, inputs, work)
+        self.folder.stage(f"fit-{name}", inputs, work)
+        return out
 
     def score(self, name: str, scorer: Scorer) -> pa.Table:
         """Score the whole pool; return facts and score columns. A kill costs the shard that was open."""

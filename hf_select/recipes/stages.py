@@ -127,6 +127,16 @@ class RunFolder:
                 ) from None
             yield
 
+    def is_claimed(self) -> bool:
+        """Whether a process is working in the folder now."""
+        if not (self.path / "run.lock").is_file():
+            return False
+        try:
+            with self.claimed():
+                return False
+        except UsageError:
+            return True
+
     def _file(self, name: str) -> Path:
         return self.path / "stages" / f"{name}.json"
 

@@ -1,0 +1,193 @@
+"""`hf-select run`: a recipe from a pool to a chosen subset, in stages that resume."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hf_select.cli.command import Command, option
+from hf_select.cli.render import table
+
+if TYPE_CHECKING:
+    from hf_select.cli.output import Output
+    from hf_select.recipes.mllm_selector import MLLMSelector
+    from hf_select.recipes.pipeline import Source
+    from hf_select.training.config import FitConfig
+
+
+@dataclass
+class MLLMSelectorOptions:
+    """Flags of `hf-select run mllm_selector`."""
+
+    pool: list[str] = option(help="Hub id (org/name[@revision]), folder, or JSON/JSONL/Parquet files of the pool")
+    model: str = option(help="Hub id or folder of the pretrained vision-language model")
+    out: Path = option(help="folder of the run; the same command on it resumes")
+    budget: str = option("15%", help='what may be kept: "15%%", a number of rows, or "2M tokens"')
+    split: str | None = option(None, help="split of the pool")
+    pool_config: str | None = option(None, help="configuration (subset) of a Hub pool")
+    pool_revision: str | None = option(None, help="revision of a Hub pool")
+    schema: str | None = option(None, help="the pool's schema, where recognising it by its columns is not wanted")
+    task_field: str | None = option(None, help="column that holds the task label")
+    image_root: str | None = option(None, help="folder that image paths start from")
+    revision: str | None = option(None, help="revision of the model")
+    seed: int = option(0, help="decides the seed subset, the draws and the order of training")
+    seed_fraction: float = option(0.05, help="share of the usable rows that tunes the seed model")
+    necessity: str = option(
+        "loss", choices=("loss", "loss_sum", "perplexity", "ifd", "visual"), help="the necessity score"
+    )
+    groups: str = option("score_bins", help='"score_bins", or "column:NAME" such as column:row_task')
+    bins: int = option(10, help="number of necessity bins")
+    alpha: float = option(1.0, help="power of a bin's weight; 0 spreads the budget evenly over bins")
+    within: str = option("uniform", choices=("uniform", "top"), help="how rows are taken inside a group")
+    drop_top: float = option(0.0, help="share of the highest scores that is never drawn")
+    include_seed: bool = option(True, help="count the seed rows inside the subset")
+    final_fit: bool = option(False, help="also tune the model on the chosen subset")
+    epochs: float = option(1.0, help="passes over the rows of each fit")
+    learning_rate: float = option(2e-5, help="peak learning rate of each fit")
+    batch_size: int = option(8, help="rows a step of each fit")
+    lora_rank: int = option(0, help="rank of LoRA adapters; 0 tunes the weights themselves")
+    train: str = option("language", choices=("all", "language", "projector"), help="which parts a fit changes")
+    max_length: int | None = option(None, help="window in tokens; longer rows get a status instead of a score")
+    fit_dtype: str = option("auto", help="precision of fits: auto, float32 or bfloat16")
+    score_dtype: str = option("auto", help="precision of scoring: auto, float32 or bfloat16")
+    device: str | None = option(None, help="where models run: cpu, cuda, cuda:1, mps; default the best there is")
+    shards: int | None = option(None, help="into how many shards scoring is cut; a kill costs at most one")
+    dry_run: bool = option(False, help="say what would be done and write nothing")
+
+
+def run(options: MLLMSelectorOptions, out: Output) -> int:
+    """Run the recipe; return the exit code."""
+    from hf_select.recipes.mllm_selector import run_mllm_selector
+    from hf_select.recipes.pipeline import Pipeline
+    from hf_select.recipes.stages import RunFolder
+    from hf_select.sampling.budget import Budget
+
+    budget = Budget(options.budget)
+    method = _method(options)
+    source = _source(options)
+    fit = _fit(options)
+    folder = RunFolder(options.out, out.note)
+    if options.dry_run:
+        return _dry_run(options, source, budget, method, folder, out)
+    with folder.claimed():
+        result = run_mllm_selector(
+            Pipeline(source, folder, device=options.device, shards=options.shards),
+            options.model,
+            budget,
+            method=method,
+            fit=fit,
+            seed=options.seed,
+            revision=options.revision,
+            score_dtype=options.score_dtype,
+            final_fit=options.final_fit,
+        )
+    rows = [
+        [entry["task"], entry["rows"], entry["usable"], entry["picked"], f"{entry['share']:.1%}"]
+        + [_number(entry["mean_score"]), _number(entry["mean_score_picked"])]
+        for entry in result.tasks
+    ]
+    heads = ["task", "pool rows", "usable", "picked", "share", f"mean {method.necessity}", "of the picked"]
+    total = len(result.selection)
+    lines = [table(heads, rows), "", f"{total:,} rows of {sum(entry['rows'] for entry in result.tasks):,} ({budget})"]
+    lines += [f"note: {note}" for note in result.selection.notes]
+    lines += [f"subset: {result.subset}", f"seed model: {result.seed_model}"]
+    if result.final_model is not None:
+        lines.append(f"final model: {result.final_model}")
+    data = {
+        "rows": total,
+        "subset": str(result.subset),
+        "seed_model": str(result.seed_model),
+        "final_model": None if result.final_model is None else str(result.final_model),
+        "tasks": result.tasks,
+        "notes": list(result.selection.notes),
+        "rejected": dict(result.selection.rejected),
+    }
+    out.result(human="\n".join(lines), data=data, quiet=str(result.subset))
+    return 0
+
+
+def _source(options: MLLMSelectorOptions) -> Source:
+    from hf_select.pool.view import PoolView
+    from hf_select.recipes.pipeline import Source
+
+    return Source(
+        pool=options.pool[0] if len(options.pool) == 1 else options.pool,
+        split=options.split,
+        config=options.pool_config,
+        revision=options.pool_revision,
+        view=PoolView(options.schema, options.task_field, options.image_root),
+    )
+
+
+def _method(options: MLLMSelectorOptions) -> MLLMSelector:
+    from hf_select.recipes.mllm_selector import MLLMSelector
+
+    return MLLMSelector(
+        seed_fraction=options.seed_fraction,
+        necessity=options.necessity,
+        groups=options.groups,
+        bins=options.bins,
+        alpha=options.alpha,
+        within=options.within,
+        drop_top=options.drop_top,
+        include_seed=options.include_seed,
+    )
+
+
+def _fit(options: MLLMSelectorOptions) -> FitConfig:
+    from hf_select.training.config import FitConfig
+
+    return FitConfig(
+        epochs=options.epochs,
+        learning_rate=options.learning_rate,
+        batch_size=options.batch_size,
+        lora_rank=options.lora_rank,
+        train=options.train,
+        max_length=options.max_length,
+        dtype=options.fit_dtype,
+        seed=options.seed,
+    )
+
+
+def _dry_run(
+    options: MLLMSelectorOptions, source: Source, budget: Any, method: MLLMSelector, folder: Any, out: Output
+) -> int:
+    pool = source.read()
+    rows = len(pool)
+    plan = {
+        "pool": source.name,
+        "rows": rows,
+        "seed_rows": round(method.seed_fraction * rows),
+        "forward_passes": rows * len(method.contexts),
+        "budget": str(budget),
+        "out": str(options.out),
+        "stages": {record.name: record.state for record in folder.records()},
+    }
+    lines = [
+        f"pool {source.name}: {rows:,} rows",
+        f"seed model: {options.model} tuned on about {plan['seed_rows']:,} rows, {options.epochs:g} epochs",
+        f"scoring: {plan['forward_passes']:,} forward passes ({', '.join(method.contexts)})",
+        f"subset: {budget} into {options.out}; nothing was written",
+    ]
+    out.result(human="\n".join(lines), data=plan, quiet=str(options.out))
+    return 0
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+COMMAND = Command(
+    "run",
+    "Run a recipe from a pool to a chosen subset, in stages that resume.",
+    None,
+    run,
+    variants={
+        "mllm_selector": ("seed model, necessity, grouped sampling (reading of arXiv 2503.20502)", MLLMSelectorOptions)
+    },
+    examples=(
+        "hf-select run mllm_selector --pool org/vit-pool --model org/vlm-7b --budget 15% --out runs/a",
+        "hf-select run mllm_selector --pool pool.jsonl --image-root images --model ./vlm --budget 1500 --out runs/b",
+    ),
+)
