@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_select.cli.command import Command, option
-from hf_select.cli.render import table
+from hf_select.text import table
 
 if TYPE_CHECKING:
     from hf_select.cli.output import Output
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from hf_select.training.config import FitConfig
 
 
-@dataclass
+@dataclass(frozen=True, kw_only=True)
 class MLLMSelectorOptions:
     """Flags of `hf-select run mllm_selector`."""
 
     pool: list[str] = option(help="Hub id (org/name[@revision]), folder, or JSON/JSONL/Parquet files of the pool")
     model: str = option(help="Hub id or folder of the pretrained vision-language model")
     out: Path = option(help="folder of the run; the same command on it resumes")
-    budget: str = option("15%", help='what may be kept: "15%%", a number of rows, or "2M tokens"')
+    budget: str = option("15%", help='what may be kept: "15%", a number of rows, or "2M tokens"')
     split: str | None = option(None, help="split of the pool")
     pool_config: str | None = option(None, help="configuration (subset) of a Hub pool")
     pool_revision: str | None = option(None, help="revision of a Hub pool")
@@ -53,7 +53,6 @@ class MLLMSelectorOptions:
     score_dtype: str = option("auto", help="precision of scoring: auto, float32 or bfloat16")
     device: str | None = option(None, help="where models run: cpu, cuda, cuda:1, mps; default the best there is")
     shards: int | None = option(None, help="into how many shards scoring is cut; a kill costs at most one")
-    dry_run: bool = option(False, help="say what would be done and write nothing")
 
 
 def run(options: MLLMSelectorOptions, out: Output) -> int:
@@ -68,7 +67,7 @@ def run(options: MLLMSelectorOptions, out: Output) -> int:
     source = _source(options)
     fit = _fit(options)
     folder = RunFolder(options.out, out.note)
-    if options.dry_run:
+    if out.dry_run:
         return _dry_run(options, source, budget, method, folder, out)
     with folder.claimed():
         result = run_mllm_selector(
@@ -183,6 +182,8 @@ COMMAND = Command(
     "Run a recipe from a pool to a chosen subset, in stages that resume.",
     None,
     run,
+    writes=True,
+    variant_metavar="RECIPE",
     variants={
         "mllm_selector": ("seed model, necessity, grouped sampling (reading of arXiv 2503.20502)", MLLMSelectorOptions)
     },

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hf_select.cli.command import Command, option
-from hf_select.cli.render import table
+from hf_select.text import table
 
 if TYPE_CHECKING:
     from hf_select.cli.output import Output
 
 
-@dataclass
+@dataclass(frozen=True, kw_only=True)
 class StatusOptions:
     """Flags of `hf-select status`."""
 
