@@ -8,7 +8,7 @@ from typing import Any
 
 
 def plain(text: str) -> str:
-    """Return `text` on one line with control characters (ANSI sequences too) shown as `?`: dataset text is only data."""
+    """Return `text` on one line with control characters (ANSI sequences too) shown as `?`."""
     return "".join(" " if c in "\n\t\r" else "?" if unicodedata.category(c) in ("Cc", "Cf", "Cs") else c for c in text)
 
 

@@ -51,8 +51,6 @@ def write_subset(
     Raises:
         UsageError: The selection is empty, or `out` holds something else.
     """
-    from hf_select.hub.render import render_card
-
     out = Path(out)
     if len(selection) == 0:
         raise UsageError("the selection is empty: a subset of 0 rows is not written; choose a larger budget.")
@@ -67,12 +65,49 @@ def write_subset(
         names.append(f"data/{split}-{number:05d}.parquet")
         shard.to_parquet(part / names[-1])
     selection.save(part)
-    files = [{"name": name, "bytes": (part / name).stat().st_size} for name in names]
-    card = render_card("subset.md.jinja", selection=selection, split=split, files=files, **about)
-    (part / "README.md").write_text(card, "utf-8")
+    size = sum((part / name).stat().st_size for name in names)
+    (part / "README.md").write_text(_card(selection, about, split), "utf-8")
     shutil.rmtree(out, ignore_errors=True)
     part.replace(out)
-    return SubsetFolder(out, len(subset), tuple(names), sum(file["bytes"] for file in files))
+    return SubsetFolder(out, len(subset), tuple(names), size)
+
+
+def _card(selection: Selection, about: dict[str, Any], split: str) -> str:
+    from hf_select.hub.render import render_card
+
+    method = about["method"]
+    files = {"split": split, "path": f"data/{split}-*"}
+    metadata = {
+        "task_categories": ["image-text-to-text"],
+        "tags": ["hf_select", "visual-instruction-tuning"],
+        "size_categories": [_size_category(len(selection))],
+        "configs": [{"config_name": "default", "data_files": [files]}],
+        "hf_select": {
+            "pool": about["pool"],
+            "pool_revision": about["pool_revision"],
+            "method": method,
+            "budget": about["budget"],
+            "seed": about["seed"],
+            "rows": len(selection),
+            "pool_rows": about["pool_rows"],
+        },
+    }
+    return render_card(
+        "subset.md.jinja",
+        metadata=metadata,
+        rows=len(selection),
+        split=split,
+        rejected=sorted(selection.rejected.items()),
+        notes=list(selection.notes),
+        choices=[(name, value) for name, value in method.items() if name not in ("name", "paper")],
+        **about,
+    )
+
+
+def _size_category(rows: int) -> str:
+    """The Hub's word for a data set of so many rows."""
+    steps = [(1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M")]
+    return next((name for limit, name in steps if rows < limit), "n>1M")
 
 
 def _shards(subset: Dataset) -> Iterator[Dataset]:
