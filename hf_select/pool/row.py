@@ -9,7 +9,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from hf_select.pool.images import RowImage
@@ -37,10 +37,14 @@ IMAGE = Part(None)
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message: who speaks, and texts and image places in order."""
+    """One message: who speaks, and texts and image places in order.
+
+    An assistant message with `supervised=False` is context only (an answer inside the prompt of a prompt/completion row).
+    """
 
     role: Role
     parts: tuple[Part, ...]
+    supervised: bool = True
 
     @property
     def text(self) -> str:
@@ -65,6 +69,8 @@ class Row:
         status: `"ok"`, or why the row can't be used ("invalid", "image_missing", "image_unreadable",
             "unsupported_modality", ...).
         reason: One sentence for every status but "ok", else "".
+        notes: What the reader had to decide for this row ("image_placed", "image_null", "leading_assistant",
+            "trailing_user"); counted by `check_pool`, no part of the row key.
     """
 
     messages: tuple[Message, ...] = ()
@@ -73,6 +79,7 @@ class Row:
     id: str | None = None
     status: str = OK
     reason: str = ""
+    notes: tuple[str, ...] = ()
 
     @cached_property
     def key(self) -> str:
@@ -80,10 +87,12 @@ class Row:
 
         Equal rows have equal keys. Reads the bytes of every image once; an unreadable image enters by what was given.
         """
-        content = {
+        content: dict[str, Any] = {
             "images": [image.digest for image in self.images],
             "messages": [[m.role, [p.text for p in m.parts]] for m in self.messages],
         }
+        if not all(m.supervised for m in self.messages):
+            content["context"] = [at for at, m in enumerate(self.messages) if not m.supervised]
         if not self.messages:
             content["broken"] = self.reason
         blob = json.dumps(content, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
@@ -97,7 +106,7 @@ class Row:
         for message in self.messages:
             if message.role == "user":
                 question.append(message.text)
-            elif message.role == "assistant":
+            elif message.role == "assistant" and message.supervised:
                 pairs.append(("\n".join(question), message.text))
                 question = []
         return tuple(pairs)
@@ -105,7 +114,7 @@ class Row:
     @property
     def answers(self) -> tuple[str, ...]:
         """The texts that carry loss, in order."""
-        return tuple(m.text for m in self.messages if m.role == "assistant")
+        return tuple(m.text for m in self.messages if m.role == "assistant" and m.supervised)
 
     @property
     def text_only(self) -> bool:
