@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_select.cli.command import Command, option
+from hf_select.cli.pool_options import POOL_HELP, PoolOptions
 from hf_select.text import table
 
 if TYPE_CHECKING:
@@ -17,19 +18,13 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class MLLMSelectorOptions:
+class MLLMSelectorOptions(PoolOptions):
     """Flags of `hf-select run mllm_selector`."""
 
-    pool: list[str] = option(help="Hub id (org/name[@revision]), folder, or JSON/JSONL/Parquet files of the pool")
+    pool: list[str] = option(help=POOL_HELP)
     model: str = option(help="Hub id or folder of the pretrained vision-language model")
     out: Path = option(help="folder of the run; the same command on it resumes")
     budget: str = option("15%", help='what may be kept: "15%", a number of rows, or "2M tokens"')
-    split: str | None = option(None, help="split of the pool")
-    pool_config: str | None = option(None, help="configuration (subset) of a Hub pool")
-    pool_revision: str | None = option(None, help="revision of a Hub pool")
-    schema: str | None = option(None, help="the pool's schema, where recognising it by its columns is not wanted")
-    task_field: str | None = option(None, help="column that holds the task label")
-    image_root: str | None = option(None, help="folder that image paths start from")
     revision: str | None = option(None, help="revision of the model")
     seed: int = option(0, help="decides the seed subset, the draws and the order of training")
     seed_fraction: float = option(0.05, help="share of the usable rows that tunes the seed model")
@@ -64,7 +59,7 @@ def run(options: MLLMSelectorOptions, out: Output) -> int:
 
     budget = Budget(options.budget)
     method = _method(options)
-    source = _source(options)
+    source = options.source(options.pool)
     fit = _fit(options)
     folder = RunFolder(options.out, out.note)
     if out.dry_run:
@@ -104,19 +99,6 @@ def run(options: MLLMSelectorOptions, out: Output) -> int:
     }
     out.result(human="\n".join(lines), data=data, quiet=str(result.subset))
     return 0
-
-
-def _source(options: MLLMSelectorOptions) -> Source:
-    from hf_select.pool.view import PoolView
-    from hf_select.recipes.pipeline import Source
-
-    return Source(
-        pool=options.pool[0] if len(options.pool) == 1 else options.pool,
-        split=options.split,
-        config=options.pool_config,
-        revision=options.pool_revision,
-        view=PoolView(options.schema, options.task_field, options.image_root),
-    )
 
 
 def _method(options: MLLMSelectorOptions) -> MLLMSelector:
