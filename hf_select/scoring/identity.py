@@ -58,6 +58,7 @@ def canonical(value: Any, where: str) -> Any:
             raise UsageError(f"{where} has the key {wrong!r}: the keys of a scorer's configuration must be text.")
         return {str(key): canonical(item, f"{where}[{key!r}]") for key, item in value.items()}
     if dataclasses.is_dataclass(value) and not isinstance(value, type) and type(value).__dataclass_params__.frozen:
+        value.__reduce_ex__(4)  # the first pickle of an instance adds an attribute to its class, which changes its hash
         return {"class": class_path(type(value)), "config": configuration(value, where)}
     raise UsageError(
         f"{where} is a {type(value).__name__}: a scorer's configuration may hold text, numbers, true/false, None, and"
