@@ -12,10 +12,8 @@ from dataclasses import dataclass
 from hf_select.cli.command import Command
 from hf_select.cli.output import Output
 
-PACKAGES = (
-    "hf_select datasets huggingface_hub numpy pyarrow pillow faiss-cpu torch transformers accelerate peft evaluate "
-    "lmms_eval matplotlib torchvision"
-).split()
+CORE = ("hf_select", "datasets", "huggingface_hub", "numpy", "pyarrow", "pillow", "faiss-cpu")
+EXTRA = ("torch", "torchvision", "transformers", "accelerate", "peft", "evaluate", "lmms_eval", "matplotlib")
 
 
 @dataclass(frozen=True)
@@ -25,7 +23,7 @@ class Options:
 
 def run(options: Options, out: Output) -> int:
     """Print versions of what is installed and a line about the machine; no path, no user, no token."""
-    facts = {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}}
+    facts = {"python": platform.python_version(), **{name: _version(name) for name in CORE + EXTRA}}
     facts["platform"] = platform.platform()
     facts["cpus"] = str(os.cpu_count())
     facts["gpu"] = _gpu()
@@ -54,7 +52,7 @@ def _gpu() -> str:
         answer = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
     except (OSError, subprocess.SubprocessError):
         return "none found"
-    return "; ".join(answer.stdout.split("\n")).strip("; ") or "none found"
+    return "; ".join(answer.stdout.splitlines()) or "none found"
 
 
 COMMAND = Command("env", "print versions and machine, for a bug report", Options, run, examples=("hf-select env",))

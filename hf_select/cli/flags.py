@@ -162,9 +162,7 @@ def build(options: type, values: dict[str, Any], config: Path | None) -> Any:
     if config is not None:
         raw = read_config(config, list(flags))
         merged = {name: flags[name].from_config(value, config) for name, value in raw.items()}
-    for name, flag in flags.items():
-        if name in values:
-            merged[name] = values[name]
+    merged |= values
     missing = [flag.label for flag in flags.values() if flag.required and flag.name not in merged]
     if missing:
         raise UsageError(f"missing {', '.join(missing)}: give it on the command line or in the --config file.")

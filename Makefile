@@ -1,0 +1,38 @@
+# install makes .venv with all that the tests and the demo need; every other target calls it when that is out of date.
+PYTHON ?= python3
+PYTEST_ARGS ?= -q
+
+BIN := .venv/bin
+STAMP := .venv/.installed
+PIP := $(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt
+
+# What lmms-eval imports for the suites used here; its full list would bring a torchvision that does not import beside
+# a CPU build of torch, and takes transformers and evaluate down with it.
+LMMS_EVAL_NEEDS := loguru sacrebleu pytz tenacity pytablewriter openpyxl Levenshtein filelock
+
+.PHONY: install demo test lint bench
+
+install: $(STAMP)
+
+$(STAMP): Makefile setup.cfg pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit("hf_select needs Python 3.11 or newer: make PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv .venv
+	$(PIP) torch setuptools
+	$(PIP) --no-build-isolation -e '.[models,report,dev]' evaluate $(LMMS_EVAL_NEEDS)
+	$(PIP) --no-deps lmms-eval
+	@$(BIN)/python -c 'import importlib.util as u; u.find_spec("torchvision") and __import__("torchvision")' \
+		|| { echo 'the torchvision in .venv does not fit its torch: $(BIN)/pip uninstall torchvision'; exit 1; }
+	@touch $(STAMP)
+
+demo: $(STAMP)
+	$(BIN)/hf-select demo
+
+test: $(STAMP)
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+bench: $(STAMP)
+	@for script in benchmarks/*.py; do echo "$$script"; $(BIN)/python "$$script" || exit 1; done
