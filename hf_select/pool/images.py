@@ -19,7 +19,7 @@ from urllib.parse import unquote, urlsplit
 
 from PIL import Image
 
-from hf_select.pool.pixels import MAX_PIXELS, ImageProblem, decode, to_rgb
+from hf_select.pool.pixels import MAX_PIXELS, ImageProblem, decode, quoted, to_rgb
 
 __all__ = ["MAX_PIXELS", "ImageProblem", "RowImage", "is_url"]
 
@@ -75,7 +75,9 @@ class RowImage:
                 return cls(path if isinstance(path, str) and path else "embedded image", data=bytes(data))
             if isinstance(path, str):
                 return cls._of_text(path, root)
-        reason = f"a value of type {type(value).__name__} is no image: give a path, bytes, base64 text or a Pillow image"
+        reason = (
+            f"a value of type {type(value).__name__} is no image: give a path, bytes, base64 text or a Pillow image"
+        )
         return cls("unknown image", fault=("image_unreadable", reason))
 
     @classmethod
@@ -92,7 +94,8 @@ class RowImage:
         if text[:5].lower() == "data:":
             return cls.from_base64(text, "data URI image")
         if is_url(text):
-            return cls(text, fault=("url_refused", f"image {text!r} is a URL: download it first, nothing is fetched here"))
+            reason = f"image {quoted(text)} is a URL: download it first, nothing is fetched here"
+            return cls(text, fault=("url_refused", reason))
         if _BARE_BASE64.fullmatch(text):
             return cls.from_base64(text)
         path = unquote(urlsplit(text).path) if text.lower().startswith("file://") else text
@@ -112,13 +115,13 @@ class RowImage:
         try:
             info = os.stat(self.path)
         except (OSError, ValueError):
-            return "image_missing", f"image {self.name!r} is missing{_near_name(self.path)}"
+            return "image_missing", f"image {quoted(self.name)} is missing{_near_name(self.path)}"
         if stat.S_ISDIR(info.st_mode):
-            return "image_unreadable", f"image {self.name!r} is a folder"
+            return "image_unreadable", f"image {quoted(self.name)} is a folder"
         if not stat.S_ISREG(info.st_mode):
-            return "image_unreadable", f"image {self.name!r} is no regular file"
+            return "image_unreadable", f"image {quoted(self.name)} is no regular file"
         if info.st_size == 0:
-            return "image_unreadable", f"image {self.name!r} has size 0"
+            return "image_unreadable", f"image {quoted(self.name)} has size 0"
         return None
 
     @cached_property
@@ -172,7 +175,9 @@ class RowImage:
         try:
             return Path(path).read_bytes()
         except OSError as error:
-            raise ImageProblem("image_unreadable", f"image {self.name!r} can't be read: {error.strerror}") from error
+            raise ImageProblem(
+                "image_unreadable", f"image {quoted(self.name)} can't be read: {error.strerror}"
+            ) from error
 
     def _pixel_bytes(self) -> bytes:
         pixels = self.pixels

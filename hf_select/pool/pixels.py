@@ -96,9 +96,11 @@ def decode(file: BinaryIO, name: str, max_pixels: int = MAX_PIXELS) -> Image.Ima
         with Image.open(file, formats=_known_formats()) as image:
             return to_rgb(image, name, max_pixels)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise ImageProblem("image_too_large", f"image {name!r} is refused unopened: {error}") from error
+        raise ImageProblem("image_too_large", f"image {quoted(name)} is refused unopened: {error}") from error
     except Image.UnidentifiedImageError as error:
-        raise ImageProblem("image_unreadable", f"image {name!r} is in no image format that is read here") from error
+        raise ImageProblem(
+            "image_unreadable", f"image {quoted(name)} is in no image format that is read here"
+        ) from error
     except _DECODE_ERRORS as error:
         raise _unreadable(name, error) from error
 
@@ -112,7 +114,7 @@ def to_rgb(image: Image.Image, name: str, max_pixels: int = MAX_PIXELS) -> Image
     width, height = image.size
     if width * height > max_pixels:
         raise ImageProblem(
-            "image_too_large", f"image {name!r} has {width} x {height} pixels, over the limit of {max_pixels}"
+            "image_too_large", f"image {quoted(name)} has {width} x {height} pixels, over the limit of {max_pixels}"
         )
     try:
         with _whole_files_only():
@@ -135,7 +137,9 @@ def _flatten(image: Image.Image, name: str) -> Image.Image:
     try:
         return image.convert("RGB")
     except ValueError as error:
-        raise ImageProblem("unsupported_mode", f"image {name!r} has mode {image.mode}, which has no RGB form") from error
+        raise ImageProblem(
+            "unsupported_mode", f"image {quoted(name)} has mode {image.mode}, which has no RGB form"
+        ) from error
 
 
 def _scaled(image: Image.Image, name: str) -> Image.Image:
@@ -150,10 +154,15 @@ def _scaled(image: Image.Image, name: str) -> Image.Image:
     else:
         raise ImageProblem(
             "unsupported_mode",
-            f"image {name!r} has mode {image.mode} with values from {low:g} to {high:g}; "
+            f"image {quoted(name)} has mode {image.mode} with values from {low:g} to {high:g}; "
             "read are 0..65535 for integers and 0..1 or 0..255 for floats",
         )
     return Image.fromarray(np.rint(grey).astype(np.uint8))
+
+
+def quoted(name: str) -> str:
+    """A name for messages: in quotes, unprintable characters escaped, the middle of a long one left out."""
+    return repr(name if len(name) <= 120 else f"{name[:60]}...{name[-50:]}")
 
 
 def _known_formats() -> list[str]:
@@ -163,4 +172,4 @@ def _known_formats() -> list[str]:
 
 def _unreadable(name: str, error: Exception) -> ImageProblem:
     detail = " ".join(str(error).split()) or type(error).__name__
-    return ImageProblem("image_unreadable", f"image {name!r} can't be decoded: {detail[:200]}")
+    return ImageProblem("image_unreadable", f"image {quoted(name)} can't be decoded: {detail[:200]}")

@@ -71,6 +71,7 @@ class Row:
         reason: One sentence for every status but "ok", else "".
         notes: What the reader had to decide for this row ("image_placed", "image_null", "leading_assistant",
             "trailing_user"); counted by `check_pool`, no part of the row key.
+        content: A digest of the given row where no messages could be read from it, so that broken rows differ.
     """
 
     messages: tuple[Message, ...] = ()
@@ -80,6 +81,7 @@ class Row:
     status: str = OK
     reason: str = ""
     notes: tuple[str, ...] = ()
+    content: str = ""
 
     @cached_property
     def key(self) -> str:
@@ -94,7 +96,7 @@ class Row:
         if not all(m.supervised for m in self.messages):
             content["context"] = [at for at, m in enumerate(self.messages) if not m.supervised]
         if not self.messages:
-            content["broken"] = self.reason
+            content["broken"] = self.content or self.reason
         blob = json.dumps(content, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
         return hashlib.blake2b(blob.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
