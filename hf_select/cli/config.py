@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from hf_select.errors import UnknownName, UsageError
 
 
 def read_config(path: Path, allowed: list[str]) -> dict[str, Any]:
-    """Read a YAML mapping of option names to values.
+    """Read a YAML mapping of option names to values: texts, bools, None and lists of these.
+
+    Numbers stay texts until the option's own type reads them: YAML's guesses would turn the revision `0123456` into
+    42798 and leave `1e-5` a text.
 
     Args:
         path: The file. Relative paths *inside* it mean the same as on the command line: relative to the working folder.
@@ -22,7 +26,7 @@ def read_config(path: Path, allowed: list[str]) -> dict[str, Any]:
     import yaml
 
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        document = yaml.load(path.read_text(encoding="utf-8"), Loader=_loader())
     except OSError as error:
         raise UsageError(f"--config {path}: {error.strerror or error}.") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -40,3 +44,14 @@ def read_config(path: Path, allowed: list[str]) -> dict[str, Any]:
             raise UsageError(f"--config {path} sets {name!r} twice.")
         values[name] = value
     return values
+
+
+def _loader() -> type:
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        yaml_implicit_resolvers: ClassVar[dict] = {}
+
+    Loader.add_implicit_resolver("tag:yaml.org,2002:null", re.compile(r"^(?:~|null|Null|NULL|)$"), ["~", "n", "N", ""])
+    Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:[Tt]rue|[Ff]alse)$"), list("TtFf"))
+    return Loader

@@ -55,4 +55,4 @@ def _gpu() -> str:
     return "; ".join(answer.stdout.splitlines()) or "none found"
 
 
-COMMAND = Command("env", "print versions and machine, for a bug report", Options, run, examples=("hf-select env",))
+COMMAND = Command("env", "Print versions and machine, for a bug report.", Options, run, examples=("hf-select env",))

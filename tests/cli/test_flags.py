@@ -102,11 +102,11 @@ def test_what_yaml_reads_as_text_is_converted_like_a_flag(tmp_path):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("seed: 1.5", "'seed' must be a whole number, not 1.5"),
+        ("seed: 1.5", "'seed' must be a whole number, not '1.5'"),
         ("seed: true", "'seed' must be a whole number, not True"),
         ("seed: null", "'seed' must be a whole number, not None"),
         ("epochs: many", "'epochs' must be a number, not 'many'"),
-        ("strict: 1", "'strict' must be true or false, not 1"),
+        ("strict: 1", "'strict' must be true or false, not '1'"),
         ("strict: 'yes'", "'strict' must be true or false, not 'yes'"),
         ("budget: {a: 1}", "'budget' must be text"),
         ("contexts: [[a]]", "'contexts' must be text"),
@@ -116,6 +116,24 @@ def test_what_yaml_reads_as_text_is_converted_like_a_flag(tmp_path):
 def test_a_config_value_of_the_wrong_type_is_named(tmp_path, text, words):
     with pytest.raises(UsageError, match=words):
         parse("p", config=write(tmp_path, text))
+
+
+def test_yaml_may_not_change_a_text(tmp_path):
+    text = "pool: 0123456\nbudget: 12:30\ncontexts: [007, 2024-01-02, yes, 'null', '']\nout: 1_0\n"
+    got = parse(config=write(tmp_path, text))
+    assert (got.pool, got.budget, got.out) == ("0123456", "12:30", Path("1_0"))
+    assert got.contexts == ["007", "2024-01-02", "yes", "null", ""]
+
+
+def test_a_positional_with_choices_may_be_left_out():
+    @dataclass
+    class Kind:
+        kind: str | None = option(None, help="", positional=True, choices=("a", "b"))
+        count: int = option(2, help="", positional=True)
+
+    assert (parse(options=Kind).kind, parse("b", "3", options=Kind)) == (None, Kind("b", 3))
+    with pytest.raises(UsageError, match="command line: 'kind' must be one of a, b, not 'c'"):
+        parse("c", options=Kind)
 
 
 def test_a_missing_required_option_is_named():

@@ -1,0 +1,96 @@
+"""What `hf-select ls` lists and `hf-select show` explains, read from the source so that nothing has to be imported."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from hf_select.errors import UnknownName
+from hf_select.resources import resource_dir
+
+CLASSES: dict[str, dict[str, str]] = {
+    "scorers": {
+        "AnswerLoss": "hf_select.scoring.answer_loss",
+        "RowFacts": "hf_select.scoring.row_facts",
+    },
+    "samplers": {
+        "Top": "hf_select.sampling.ranked",
+        "Middle": "hf_select.sampling.ranked",
+        "Bottom": "hf_select.sampling.ranked",
+        "Uniform": "hf_select.sampling.uniform",
+        "GroupedSampler": "hf_select.sampling.grouped",
+    },
+    "recipes": {
+        "MLLMSelector": "hf_select.recipes.mllm_selector",
+    },
+}
+"""Kind -> class -> module. A new scorer, sampler or recipe adds its line here."""
+
+KINDS = (*CLASSES, "suites")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One thing with a name: a class of this package, or a suite file.
+
+    Attributes:
+        kind: One of `KINDS`.
+        name: As typed.
+        module: The module that defines the class, or "" for a suite.
+    """
+
+    kind: str
+    name: str
+    module: str = ""
+
+    @cached_property
+    def _class(self) -> ast.ClassDef:
+        spec = importlib.util.find_spec(self.module)
+        tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
+        return next(node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == self.name)
+
+    @property
+    def text(self) -> str:
+        """The docstring of the class, or the suite's YAML."""
+        if not self.module:
+            return (_suites() / f"{self.name}.yaml").read_text(encoding="utf-8").strip()
+        return ast.get_docstring(self._class) or ""
+
+    @property
+    def line(self) -> str:
+        """One line: the docstring's first, or the suite's `description`."""
+        if self.module:
+            return self.text.split("\n")[0]
+        import yaml
+
+        return " ".join(str(yaml.safe_load(self.text).get("description", "")).split())
+
+    @property
+    def settings(self) -> list[str]:
+        """The fields that the class itself declares, as `name: type = default`."""
+        if not self.module:
+            return []
+        fields = [node for node in self._class.body if isinstance(node, ast.AnnAssign)]
+        return [ast.unparse(node) for node in fields if "ClassVar" not in ast.unparse(node.annotation)]
+
+
+def entries(kind: str | None = None) -> list[Entry]:
+    """Return everything, or everything of one kind, in the order of the catalogue."""
+    found = [Entry(of, name, module) for of, classes in CLASSES.items() for name, module in classes.items()]
+    found += [Entry("suites", path.stem) for path in sorted(_suites().glob("*.yaml"))]
+    return [entry for entry in found if kind in (None, entry.kind)]
+
+
+def entry(name: str) -> Entry:
+    """Return the entry called `name`, or raise `UnknownName`."""
+    found = {item.name: item for item in entries()}
+    if name not in found:
+        raise UnknownName("name", name, found)
+    return found[name]
+
+
+def _suites() -> Path:
+    return resource_dir("eval") / "suites"
