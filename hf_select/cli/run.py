@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_select.cli.command import Command, option
+from hf_select.cli.fit_options import FitOptions, fit_config
 from hf_select.cli.pool_options import POOL_HELP, PoolOptions
 from hf_select.text import table
 
@@ -14,11 +15,13 @@ if TYPE_CHECKING:
     from hf_select.cli.output import Output
     from hf_select.recipes.mllm_selector import MLLMSelector
     from hf_select.recipes.pipeline import Source
-    from hf_select.training.config import FitConfig
+
+
+NECESSITIES = ("loss", "loss_sum", "perplexity", "ifd", "visual")
 
 
 @dataclass(frozen=True, kw_only=True)
-class MLLMSelectorOptions(PoolOptions):
+class MLLMSelectorOptions(FitOptions, PoolOptions):
     """Flags of `hf-select run mllm_selector`."""
 
     pool: list[str] = option(help=POOL_HELP)
@@ -28,23 +31,15 @@ class MLLMSelectorOptions(PoolOptions):
     revision: str | None = option(None, help="revision of the model")
     seed: int = option(0, help="decides the seed subset, the draws and the order of training")
     seed_fraction: float = option(0.05, help="share of the usable rows that tunes the seed model")
-    necessity: str = option(
-        "loss", choices=("loss", "loss_sum", "perplexity", "ifd", "visual"), help="the necessity score"
-    )
+    necessity: str = option("loss", choices=NECESSITIES, help="the necessity score")
     groups: str = option("score_bins", help='"score_bins", or "column:NAME" such as column:row_task')
     bins: int = option(10, help="number of necessity bins")
     alpha: float = option(1.0, help="power of a bin's weight; 0 spreads the budget evenly over bins")
     within: str = option("uniform", choices=("uniform", "top"), help="how rows are taken inside a group")
     drop_top: float = option(0.0, help="share of the highest scores that is never drawn")
     include_seed: bool = option(True, help="count the seed rows inside the subset")
+    duplicates: str = option("drop", choices=("drop", "keep"), help="what becomes of exact copies of a row")
     final_fit: bool = option(False, help="also tune the model on the chosen subset")
-    epochs: float = option(1.0, help="passes over the rows of each fit")
-    learning_rate: float = option(2e-5, help="peak learning rate of each fit")
-    batch_size: int = option(8, help="rows a step of each fit")
-    lora_rank: int = option(0, help="rank of LoRA adapters; 0 tunes the weights themselves")
-    train: str = option("language", choices=("all", "language", "projector"), help="which parts a fit changes")
-    max_length: int | None = option(None, help="window in tokens; longer rows get a status instead of a score")
-    fit_dtype: str = option("auto", help="precision of fits: auto, float32 or bfloat16")
     score_dtype: str = option("auto", help="precision of scoring: auto, float32 or bfloat16")
     device: str | None = option(None, help="where models run: cpu, cuda, cuda:1, mps; default the best there is")
     shards: int | None = option(None, help="into how many shards scoring is cut; a kill costs at most one")
@@ -60,7 +55,7 @@ def run(options: MLLMSelectorOptions, out: Output) -> int:
     budget = Budget(options.budget)
     method = _method(options)
     source = options.source(options.pool)
-    fit = _fit(options)
+    fit = fit_config(options, options.seed)
     folder = RunFolder(options.out, out.note)
     if out.dry_run:
         return _dry_run(options, source, budget, method, folder, out)
@@ -113,21 +108,7 @@ def _method(options: MLLMSelectorOptions) -> MLLMSelector:
         within=options.within,
         drop_top=options.drop_top,
         include_seed=options.include_seed,
-    )
-
-
-def _fit(options: MLLMSelectorOptions) -> FitConfig:
-    from hf_select.training.config import FitConfig
-
-    return FitConfig(
-        epochs=options.epochs,
-        learning_rate=options.learning_rate,
-        batch_size=options.batch_size,
-        lora_rank=options.lora_rank,
-        train=options.train,
-        max_length=options.max_length,
-        dtype=options.fit_dtype,
-        seed=options.seed,
+        duplicates=options.duplicates,
     )
 
 
@@ -147,7 +128,7 @@ def _dry_run(
     }
     lines = [
         f"pool {source.name}: {rows:,} rows",
-        f"seed model: {options.model} tuned on about {plan['seed_rows']:,} rows, {options.epochs:g} epochs",
+        f"seed model: {options.model} tuned on about {plan['seed_rows']:,} rows, {options.fit_epochs:g} epochs",
         f"scoring: {plan['forward_passes']:,} forward passes ({', '.join(method.contexts)})",
         f"subset: {budget} into {options.out}; nothing was written",
     ]

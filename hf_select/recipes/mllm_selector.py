@@ -61,7 +61,8 @@ class MLLMSelector:
             loss strata is the known remedy, so the default is 1.
         within: "uniform" draws at random inside a group (where diversity comes from); "top" takes the highest scores.
         drop_top: Share of the highest scores that is never drawn (label noise lives there); 0 keeps all.
-        include_seed: Whether the seed rows are part of the subset and count inside the budget.
+        include_seed: Whether the seed rows are part of the subset and count inside the budget; else they are kept out.
+        duplicates: "drop" chooses at most one of the exact copies of a row, "keep" counts copies as rows.
     """
 
     paper: ClassVar[str] = "reading of arXiv 2503.20502"
@@ -74,6 +75,7 @@ class MLLMSelector:
     within: Literal["uniform", "top"] = "uniform"
     drop_top: float = 0.0
     include_seed: bool = True
+    duplicates: Literal["drop", "keep"] = "drop"
 
     def __post_init__(self) -> None:
         if not 0 < self.seed_fraction < 1:
@@ -119,12 +121,29 @@ class MLLMSelector:
             alpha=self.alpha,
             within=self.within,
             drop_top=self.drop_top,
+            duplicates=self.duplicates,
         )
-        return sampler.select(scored, budget, seed=seed, include=include if self.include_seed else ())
+        if self.include_seed:
+            return sampler.select(scored, budget, seed=seed, include=include)
+        return sampler.select(_without(scored, set(include)), budget, seed=seed)
 
     def describe(self) -> dict[str, Any]:
         """Return the method's entry of a recipe: its name, what it is a reading of, and every choice."""
         return {"name": "mllm_selector", "paper": self.paper, **asdict(self)}
+
+
+def _without(scored: Dataset | pa.Table, keys: set[str]) -> pa.Table:
+    """Return the scored columns with the rows of `keys` marked as seed rows, so that no sampler draws them."""
+    import pyarrow as pa
+
+    from hf_select.sampling.keys import unique_keys
+
+    table = scored if isinstance(scored, pa.Table) else scored.with_format("arrow")[:]
+    status = [
+        "seed" if key in keys and status == "ok" else status
+        for key, status in zip(unique_keys(table["row_key"].to_pylist()), table["row_status"].to_pylist(), strict=True)
+    ]
+    return table.set_column(table.column_names.index("row_status"), "row_status", pa.array(status, pa.string()))
 
 
 KNOWN = (
