@@ -1,0 +1,105 @@
+"""Numbers derived from stored facts: loss sums and token counts per context become scores by column arithmetic."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+from hf_select.errors import UnknownName, UsageError
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+logger = logging.getLogger(__name__)
+
+KINDS: dict[str, tuple[str, ...]] = {
+    "loss": ("full",),
+    "loss_sum": ("full",),
+    "perplexity": ("full",),
+    "ifd": ("full", "no_question"),
+    "irs": ("full", "no_question"),
+    "visual": ("full", "no_image"),
+}
+"""The contexts each kind reads; `loss_{context}` (sum, nats) and `tokens_{context}` (count) are columns."""
+
+
+def needs(kind: str, prefix: str = "") -> list[str]:
+    """The columns that `derived(table, kind, prefix)` reads; its status column is read where the table has it."""
+    if kind not in KINDS:
+        raise UnknownName("derived score", kind, KINDS)
+    return [f"{prefix}{fact}_{context}" for context in KINDS[kind] for fact in ("loss", "tokens")]
+
+
+def split_name(name: str, columns: Collection[str]) -> tuple[str, str] | None:
+    """`(prefix, kind)` where `name` is a scorer's prefix and a kind, and the columns for it are there; else None."""
+    for kind in sorted(KINDS, key=len, reverse=True):
+        if name.endswith(kind) and all(column in columns for column in needs(kind, name.removesuffix(kind))):
+            return name.removesuffix(kind), kind
+    return None
+
+
+def derived(table: pa.Table | Dataset, kind: str, prefix: str = "") -> np.ndarray:
+    """One score per row from stored loss sums and token counts.
+
+    With L the mean negative log-likelihood of the answer per supervised token: "loss" is L(full), "loss_sum" its sum
+    over tokens, "perplexity" exp L(full), "ifd" and "irs" L(full) / L(no_question) (arXiv 2308.12032; 2503.07591, a
+    ratio of losses), "visual" L(no_image) - L(full).
+
+    Args:
+        table: Columns `loss_{context}` and `tokens_{context}` as `AnswerLoss` writes them, each with `prefix`.
+        kind: One of `KINDS`.
+        prefix: The scorer's prefix.
+
+    Returns:
+        float64, one per row; NaN where the status isn't "ok", a fact is null, a count is 0, a ratio divides by 0, or
+        `exp` leaves float64 (a mean loss above 709 nats; the number of such rows is logged). Never infinite.
+
+    Raises:
+        UnknownName: A kind that isn't known.
+        UsageError: A column that isn't there.
+    """
+    columns = needs(kind, prefix)
+    status = f"{prefix}loss_status"
+    present = status in table.column_names
+    facts = _read(table, [*columns, status] if present else columns)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        means = [
+            _float(facts[loss]) / _float(facts[tokens])
+            for loss, tokens in zip(columns[::2], columns[1::2], strict=True)
+        ]
+        if kind == "loss_sum":
+            values = np.where(np.isfinite(means[0]), _float(facts[columns[0]]), np.nan)
+        elif kind == "perplexity":
+            values = np.exp(means[0])
+            lost = int(np.isinf(values).sum() - np.isinf(means[0]).sum())
+            if lost:
+                logger.warning("the perplexity of %d rows is beyond float64; they have none", lost)
+        elif kind == "visual":
+            values = means[1] - means[0]
+        else:
+            values = means[0] if kind == "loss" else means[0] / means[1]
+    values[~np.isfinite(values)] = np.nan
+    if present:
+        values[facts[status].to_numpy(zero_copy_only=False) != "ok"] = np.nan
+    return values
+
+
+def _float(column: pa.ChunkedArray) -> np.ndarray:
+    return column.cast(pa.float64()).to_numpy(zero_copy_only=False)
+
+
+def _read(table: pa.Table | Dataset, columns: list[str]) -> dict[str, pa.ChunkedArray]:
+    missing = [column for column in columns if column not in table.column_names]
+    if missing:
+        raise UsageError(
+            f"no column {', '.join(map(repr, missing))} among {', '.join(table.column_names)}; "
+            "hs.score(pool, hs.AnswerLoss(...)) with the contexts needed adds them"
+        )
+    if isinstance(table, pa.Table):
+        return {column: table.column(column) for column in columns}
+    arrow = table.select_columns(columns).with_format("arrow")[:]
+    return {column: arrow.column(column) for column in columns}
