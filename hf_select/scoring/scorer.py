@@ -28,6 +28,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from hf_select.errors import HFSelectError, UsageError
+from hf_select.pool.view import PoolView
 from hf_select.scoring.columns import TypedColumn
 from hf_select.scoring.identity import (
     canonical,
@@ -42,15 +43,8 @@ from hf_select.scoring.loaded import load_once
 
 if TYPE_CHECKING:
     from hf_select.pool.row import Row
-    from hf_select.pool.view import PoolView
 
 __all__ = ["Scorer", "runtime"]
-
-
-def _default_view() -> PoolView:
-    from hf_select.pool.view import PoolView
-
-    return PoolView()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +62,7 @@ class Scorer:
 
     scoring_version: ClassVar[int] = 1
 
-    view: PoolView = dataclasses.field(default_factory=_default_view)
+    view: PoolView = PoolView()
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         """Make an instance that `datasets` hashes by its identity."""
