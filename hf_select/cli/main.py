@@ -24,15 +24,18 @@ from hf_select.cli.problems import known_problem
 from hf_select.errors import UnknownName
 
 COMMANDS: dict[str, tuple[str, str]] = {
-    "demo": ("hf_select.cli.demo", "see the method at work: no network, no GPU, a few minutes"),
-    "run": ("hf_select.cli.run", "run a whole recipe, from a pool to a subset and a tuned model"),
-    "status": ("hf_select.cli.status", "show where a run stands"),
-    "check": ("hf_select.cli.check", "look at a pool before scoring it"),
-    "score": ("hf_select.cli.score", "score every row of a pool"),
-    "select": ("hf_select.cli.select", "choose rows of a scored pool"),
-    "ls": ("hf_select.cli.ls", "list scorers, samplers, recipes, suites"),
-    "show": ("hf_select.cli.show", "explain one scorer, sampler, recipe or suite"),
-    "env": ("hf_select.cli.env", "print versions and machine, for a bug report"),
+    "demo": ("hf_select.cli.demo", "See the method at work: no network, no GPU, a few minutes."),
+    "check": ("hf_select.cli.check", "Look at a pool before scoring it."),
+    "score": (
+        "hf_select.cli.score",
+        "Score every row of a pool: the loss of its answer under a model, in one or more contexts.",
+    ),
+    "select": ("hf_select.cli.select", "Choose rows of a scored pool within a budget."),
+    "run": ("hf_select.cli.run", "Run a recipe from a pool to a chosen subset, in stages that resume."),
+    "status": ("hf_select.cli.status", "Show where a run stands: its stages, their times and results."),
+    "ls": ("hf_select.cli.ls", "List scorers, samplers, recipes and suites."),
+    "show": ("hf_select.cli.show", "Explain one scorer, sampler, recipe or suite."),
+    "env": ("hf_select.cli.env", "Print versions and machine, for a bug report."),
 }
 """Name -> (module, one line). The module is imported only when its command is used."""
 
