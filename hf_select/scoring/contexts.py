@@ -48,11 +48,16 @@ CONTEXTS: Mapping[str, Callable[[Row], Prompt]] = MappingProxyType(
 """Every context by name. A new one is a function here; what it returns must keep the assistant's texts."""
 
 
+def known_context(name: str) -> str:
+    """Return `name` if there is such a context, or raise `UnknownName`."""
+    if name not in CONTEXTS:
+        raise UnknownName("context", name, CONTEXTS)
+    return name
+
+
 def prompt_of(row: Row, context: str) -> Prompt:
     """Return the prompt of `row` in `context`, or raise `UnknownName`."""
-    if context not in CONTEXTS:
-        raise UnknownName("context", context, CONTEXTS)
-    return CONTEXTS[context](row)
+    return CONTEXTS[known_context(context)](row)
 
 
 def _without_text(message: Message) -> Message:

@@ -20,6 +20,7 @@ class ImageMemo:
         self._result: Any = None
 
     def __call__(self, images: Any, **options: Any) -> Any:
+        """Return what the image processor gives for `images`, as a copy whose entries may be taken out."""
         flat, key = _flat(images), repr(sorted(options.items(), key=lambda item: item[0]))
         same = len(flat) == len(self._images) and all(a is b for a, b in zip(flat, self._images, strict=True))
         if self._result is None or not same or key != self._options:

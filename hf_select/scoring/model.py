@@ -31,6 +31,8 @@ def load_vlm(
     dtype: Dtype = "auto",
     device: str | None = None,
     trust_remote_code: bool = False,
+    *,
+    adapter_revision: str | None = None,
 ) -> tuple[PreTrainedModel, ProcessorMixin]:
     """Load any image-text-to-text checkpoint from safetensors, in evaluation mode, with its processor.
 
@@ -41,6 +43,7 @@ def load_vlm(
         dtype: "float32", "bfloat16", or "auto" (see `resolve_dtype`).
         device: "cpu", "cuda", "cuda:1", "mps"; None takes the best there is.
         trust_remote_code: Whether code of the checkpoint may run.
+        adapter_revision: Branch, tag or commit of a Hub adapter.
 
     Returns:
         The model on its device, and the processor, which has a chat template and a fast tokenizer.
@@ -72,7 +75,7 @@ def load_vlm(
             "it is no complete checkpoint of this kind, give the id or folder of one."
         )
     if adapter is not None:
-        loaded = _merged(loaded, adapter)
+        loaded = _merged(loaded, adapter, adapter_revision)
     return loaded.to(device).eval(), processor
 
 
@@ -159,13 +162,14 @@ def _cuda_expected() -> bool:
     return "+cpu" not in build and Path("/proc/driver/nvidia/version").exists()
 
 
-def _merged(model: PreTrainedModel, adapter: str) -> PreTrainedModel:
+def _merged(model: PreTrainedModel, adapter: str, revision: str | None) -> PreTrainedModel:
     peft = require("peft", "models")
     folder = Path(adapter)
     if not folder.is_dir():
         from huggingface_hub import snapshot_download
 
-        folder = Path(snapshot_download(adapter, allow_patterns=["adapter_config.json", "adapter_model.safetensors"]))
+        wanted = ["adapter_config.json", "adapter_model.safetensors"]
+        folder = Path(snapshot_download(adapter, revision=revision, allow_patterns=wanted))
     if not (folder / "adapter_model.safetensors").is_file():
         raise UsageError(f"the adapter {adapter} has no adapter_model.safetensors: other weight files aren't loaded.")
     try:

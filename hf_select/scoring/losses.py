@@ -1,0 +1,132 @@
+"""Negative log-likelihood of the supervised tokens of each row: from one forward, without logits nobody needs."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from torch.nn import Module
+    from transformers import PreTrainedModel
+
+IGNORED = -100
+_CHUNK = 1024
+
+
+def row_losses(model: PreTrainedModel, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+    """Return each row's summed loss and its number of supervised tokens.
+
+    The label at position t is judged by the logits at t-1, shifted here once. Sums, never means over the batch: a row
+    gets the same numbers whatever its neighbours are. Cross-entropy is in float32 whatever the model's dtype, summed in
+    float64. Cost: one forward; logits only at positions some row of the batch needs.
+
+    Args:
+        model: In evaluation mode.
+        batch: What `ChatEncoder.collate` gives, on the model's device: int64 `labels` (rows, length) with -100 where
+            not supervised, and the inputs of the forward.
+
+    Returns:
+        float64 sums in nats (rows,) and int64 counts (rows,).
+    """
+    labels = batch["labels"]
+    inputs = {name: value for name, value in batch.items() if name != "labels"}
+    targets = labels[:, 1:]
+    columns = (targets != IGNORED).any(0).nonzero().flatten()
+    if not len(columns):
+        return labels.new_zeros(len(labels)).double(), labels.new_zeros(len(labels))
+    logits = _logits_at(model, inputs, columns)
+    return summed_nll(logits, targets[:, columns])
+
+
+def summed_nll(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Sum -log softmax(logits)[target] over each row's targets.
+
+    Args:
+        logits: (rows, places, vocabulary), any float dtype.
+        targets: int64 (rows, places); -100 where nothing is asked.
+
+    Returns:
+        float64 sums in nats (rows,) and int64 counts (rows,).
+    """
+    import torch
+
+    wanted = targets != IGNORED
+    rows, places = wanted.nonzero(as_tuple=True)
+    sums = torch.zeros(len(targets), dtype=torch.float64)
+    for start in range(0, len(rows), _CHUNK):
+        row, place = rows[start : start + _CHUNK], places[start : start + _CHUNK]
+        nll = torch.nn.functional.cross_entropy(logits[row, place].float(), targets[row, place], reduction="none")
+        sums.index_add_(0, row.cpu(), nll.cpu().double())
+    return sums, wanted.sum(1).cpu()
+
+
+@contextmanager
+def features_once(model: PreTrainedModel) -> Iterator[None]:
+    """Inside, equal pictures pass the vision tower once: every further call gets the features of the call before.
+
+    Works for every family that computes them in `get_image_features` (all of transformers' image-text models with
+    image tokens); others just compute them again.
+    """
+    holders = [module for module in model.modules() if hasattr(type(module), "get_image_features")]
+    for module in holders:
+        module.get_image_features = _Remembered(module.get_image_features)
+    try:
+        yield
+    finally:
+        for module in holders:
+            del module.get_image_features
+
+
+@contextmanager
+def evaluating(model: Module) -> Iterator[None]:
+    """Inside, no gradients and no dropout; afterwards each module is in the mode it was in."""
+    import torch
+
+    training = [module for module in model.modules() if module.training]
+    model.eval()
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        for module in training:
+            module.training = True
+
+
+class _Remembered:
+    def __init__(self, function: Any) -> None:
+        self._function = function
+        self._signature = inspect.signature(function)
+        self._asked: dict[str, Any] | None = None
+        self._answer: Any = None
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        asked = dict(self._signature.bind(*args, **kwargs).arguments)
+        if self._asked is None or not _same(asked, self._asked):
+            self._answer = self._function(*args, **kwargs)
+            self._asked = asked
+        return self._answer
+
+
+def _same(a: Any, b: Any) -> bool:
+    import torch
+
+    if isinstance(a, dict) and isinstance(b, dict):
+        return a.keys() == b.keys() and all(_same(a[key], b[key]) for key in a)
+    if isinstance(a, torch.Tensor) and isinstance(b, torch.Tensor):
+        return a is b or (a.shape == b.shape and a.dtype == b.dtype and torch.equal(a, b))
+    return type(a) is type(b) and not isinstance(a, torch.Tensor) and bool(a == b)
+
+
+def _logits_at(model: PreTrainedModel, inputs: dict[str, Tensor], columns: Tensor) -> Tensor:
+    """Return logits (rows, len(columns), vocabulary) at the given positions of every row."""
+    takes = inspect.signature(model.forward).parameters
+    options: dict[str, Any] = {"return_dict": True}
+    if "use_cache" in takes or any(p.kind is p.VAR_KEYWORD for p in takes.values()):
+        options["use_cache"] = False
+    if "logits_to_keep" in takes:
+        options["logits_to_keep"] = columns
+    logits = model(**inputs, **options).logits
+    return logits if logits.shape[1] == len(columns) else logits[:, columns]
