@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hf_select.errors import HFSelectError
+from hf_select.errors import HFSelectError, MissingExtra
 
 # Matched by name along the error's classes, so that looking at an error imports nothing. The text after the name is
 # what to do; the error's own first paragraph comes before it.
@@ -21,9 +21,21 @@ _ADVICE = {
     "OutOfMemoryError": "Use a smaller micro-batch, a shorter window or another device.",
 }
 
+_EXTRAS = {
+    "accelerate": "models",
+    "evaluate": "eval",
+    "lmms_eval": "eval",
+    "matplotlib": "report",
+    "peft": "models",
+    "torch": "models",
+    "transformers": "models",
+}
+
 
 def known_problem(error: BaseException) -> tuple[str, int] | None:
     """Return the sentence and the exit code of a known error, or None for one that should show its traceback."""
+    if isinstance(error, ModuleNotFoundError) and error.name in _EXTRAS:
+        error = MissingExtra(error.name, _EXTRAS[error.name])
     if isinstance(error, HFSelectError):
         return _first_paragraph(error), error.exit_code
     names = [kind.__name__ for kind in type(error).__mro__]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import sys
 
 import pytest
 
@@ -38,6 +39,15 @@ def test_a_subclass_of_a_known_error_is_known():
     from datasets.exceptions import DatasetNotFoundError
 
     assert "org/name" in known_problem(DatasetNotFoundError("Dataset 'x/y' doesn't exist on the Hub."))[0]
+
+
+def test_a_missing_extra_is_named_wherever_it_was_imported(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(ModuleNotFoundError) as caught:
+        import torch  # noqa: F401
+    sentence, code = known_problem(caught.value)
+    assert (sentence, code) == ("torch is needed here and is not installed: run pip install 'hf_select[models]'.", 1)
+    assert known_problem(ModuleNotFoundError("No module named 'x'", name="x")) is None
 
 
 def test_files():
