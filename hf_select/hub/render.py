@@ -24,7 +24,7 @@ _UNSEEN = re.compile(
 )
 _ALWAYS = re.compile(r"([\\`*\[\]|~$])")
 _EDGE_UNDERSCORE = re.compile(r"(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
-_LINE_START = re.compile(r"^(#|\+|-|=|\d+(?=[.)]))")
+_LINE_START = re.compile(r"^(?:[#+=-](?=[\s#=-]|$)|\d+[.)](?=\s|$))")
 
 
 class Safe(str):

@@ -16,7 +16,7 @@ from hf_select.errors import HFSelectError, UsageError
 logger = logging.getLogger(__name__)
 
 _SUFFIXES = {".safetensors", ".json", ".jinja", ".txt", ".model", ".tiktoken", ".py"}
-_LOGS = {"all_results.json", "eval_results.json", "train_results.json", "trainer_state.json"}
+_LOGS = {"all_results.json", "eval_results.json", "fit.json", "train_results.json", "trainer_state.json"}
 _FRESH_NS = 2_000_000_000
 
 

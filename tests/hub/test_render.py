@@ -52,7 +52,9 @@ def test_an_unknown_template_is_one_sentence():
         ("two\n\n---\nlines", "two --- lines"),
         ("# heading", "&#35; heading"),
         ("- item", "&#45; item"),
-        ("12. item", "1&#50;. item"),
+        ("12. item", "12&#46; item"),
+        ("0.5 and -3", "0.5 and -3"),
+        ("---", "&#45;--"),
         ("row_status stays, _edge_ does not", "row_status stays, \\_edge\\_ does not"),
         ("$x^2$", "\\$x^2\\$"),
         ("a&amp;b", "a&amp;amp;b"),
@@ -64,7 +66,7 @@ def test_an_unknown_template_is_one_sentence():
     ],
 )
 def test_values_are_shown_literally(card, value, shown):
-    assert card("x {{ value }}", value=value) == f"x {shown}\n"
+    assert card("{{ value }} x", value=value) == f"{shown} x\n"
 
 
 def test_template_text_and_constants_keep_their_markdown(card):
