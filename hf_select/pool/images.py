@@ -21,7 +21,7 @@ from PIL import Image
 
 from hf_select.pool.pixels import MAX_PIXELS, ImageProblem, decode, quoted, to_rgb
 
-__all__ = ["MAX_PIXELS", "ImageProblem", "RowImage", "is_url"]
+__all__ = ["MAX_PIXELS", "ImageProblem", "RowImage", "is_reference_elsewhere", "is_url"]
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _BARE_BASE64 = re.compile(r"(iVBORw0KGgo|/9j/|R0lGOD|UklGR)[A-Za-z0-9+/\s]{40,}={0,2}\s*")
@@ -31,6 +31,11 @@ _MAX_LISTED = 5000
 def is_url(text: str) -> bool:
     """Whether a text names something to fetch (any scheme but file:)."""
     return bool(_SCHEME.match(text)) and not text.lower().startswith("file://")
+
+
+def is_reference_elsewhere(text: str) -> bool:
+    """Whether a text names no local file: a URL, a data: URI, or base64 of an image."""
+    return text[:5].lower() == "data:" or is_url(text) or _BARE_BASE64.fullmatch(text) is not None
 
 
 @dataclass(frozen=True)

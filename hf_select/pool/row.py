@@ -39,7 +39,7 @@ IMAGE = Part(None)
 class Message:
     """One message: who speaks, and texts and image places in order.
 
-    An assistant message with `supervised=False` is context only (an answer inside the prompt of a prompt/completion row).
+    An assistant message with `supervised=False` is context only: an answer in the prompt of a prompt/completion row.
     """
 
     role: Role
