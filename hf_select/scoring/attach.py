@@ -26,17 +26,14 @@ def attach(pool: Dataset, columns: Dataset) -> Dataset:
     """
     style = pool.format
     plain = pool.with_format(None)
-    if plain._indices is None:
-        scored = side_by_side([plain, columns])
-    else:
-        scored = _attach_to_selection(plain, columns)
+    scored = side_by_side([plain, columns]) if plain._indices is None else _attach_to_selection(plain, columns)
     if style["type"] is not None:
         scored = scored.with_format(style["type"], **style["format_kwargs"])
     return scored
 
 
 def side_by_side(datasets: Sequence[Dataset]) -> Dataset:
-    """Return the columns of equally long datasets as one; unlike datasets' own join it keeps them when there are no rows.
+    """Return the columns of equally long datasets as one; all of them also where there are no rows.
 
     Args:
         datasets: None of them a selection; the first gives the split.
