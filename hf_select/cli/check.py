@@ -47,7 +47,7 @@ def run(options: CheckOptions, out: Output) -> int:
 
 COMMAND = Command(
     "check",
-    "look at a pool: rows per task, schema, images, duplicates, rows that can't be used",
+    "Look at a pool: rows per task, schema, images, duplicates, rows that can't be used.",
     CheckOptions,
     run,
     examples=(

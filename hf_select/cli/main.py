@@ -25,7 +25,10 @@ from hf_select.errors import UnknownName
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("hf_select.cli.demo", "See the method at work: no network, no GPU, a few minutes."),
-    "check": ("hf_select.cli.check", "Look at a pool before scoring it."),
+    "check": (
+        "hf_select.cli.check",
+        "Look at a pool: rows per task, schema, images, duplicates, rows that can't be used.",
+    ),
     "score": (
         "hf_select.cli.score",
         "Score every row of a pool: the loss of its answer under a model, in one or more contexts.",
