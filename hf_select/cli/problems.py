@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from hf_select.errors import HFSelectError, MissingExtra
 
 # Matched by name along the error's classes, so that looking at an error imports nothing. The text after the name is
@@ -39,9 +41,13 @@ def known_problem(error: BaseException) -> tuple[str, int] | None:
     if isinstance(error, HFSelectError):
         return _first_paragraph(error), error.exit_code
     names = [kind.__name__ for kind in type(error).__mro__]
+    if isinstance(error, ConnectionError):
+        # datasets raises its own and leaves of the Hub's error only the name, in brackets.
+        names += re.findall(r"\((\w+)\)", str(error))
     for name, advice in _ADVICE.items():
         if name in names:
-            return f"{_first_paragraph(error)} {advice}".rstrip(), 1
+            text = _first_paragraph(error)
+            return f"{text if text.endswith(('.', '!', '?')) else text + '.'} {advice}".rstrip(), 1
     if isinstance(error, FileNotFoundError) and error.filename is not None:
         return f"there is no file or folder {str(error.filename)!r}.", 1
     if isinstance(error, OSError):

@@ -41,6 +41,16 @@ def test_a_subclass_of_a_known_error_is_known():
     assert "org/name" in known_problem(DatasetNotFoundError("Dataset 'x/y' doesn't exist on the Hub."))[0]
 
 
+def test_a_hub_error_wrapped_by_datasets_says_what_to_do():
+    from datasets import load_dataset
+
+    with pytest.raises(ConnectionError) as caught:
+        load_dataset("org/absent")
+    sentence, code = known_problem(caught.value)
+    assert "org/absent" in sentence and "Unset HF_HUB_OFFLINE" in sentence
+    assert code == 1
+
+
 def test_a_missing_extra_is_named_wherever_it_was_imported(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(ModuleNotFoundError) as caught:
