@@ -81,6 +81,6 @@ def _parse(value: object) -> tuple[str, int | Decimal]:
             raise UsageError(f"a budget of {value!r} isn't a share between 0% and 100%")
         return "share", number.normalize() + 0
     if number != int(number):
-        hint = f'; write "{number * 100:f}%" for a share' if number < 1 and not match["unit"] else ""
+        hint = f'; write "{(number * 100).normalize():f}%" for a share' if number < 1 and not match["unit"] else ""
         raise UsageError(f"a budget of {value!r} isn't a whole number of {unit}s{hint}")
     return unit + "s", int(number)

@@ -65,11 +65,12 @@ class ScoredRows:
             table = scored.select_columns(wanted).with_format("arrow")[:]
         table = table.combine_chunks()
         keys = table.column(ROW_KEY).to_pylist()
-        addresses = pa.array(unique_keys(keys), pa.string())
+        unique = unique_keys(keys)
+        addresses = pa.array(unique, pa.string())
         order = pc.array_sort_indices(addresses)
-        return cls(
-            table.take(order), addresses.take(order), _first_copies(table.column(ROW_KEY).take(order), addresses)
-        )
+        table = table.take(order)
+        copy = np.arange(len(keys)) if unique == keys else _first_copies(table.column(ROW_KEY))
+        return cls(table, addresses.take(order), copy)
 
     def __len__(self) -> int:
         return len(self.addresses)
@@ -99,9 +100,7 @@ class ScoredRows:
         values = self.table.column(column)
         if pa.types.is_nested(values.type):
             raise UsageError(f"column {column!r} is {values.type}; groups need one label a row")
-        encoded = values.cast(pa.string()).combine_chunks().dictionary_encode()
-        if isinstance(encoded, pa.ChunkedArray):
-            encoded = encoded.combine_chunks()
+        encoded = _codes(values.cast(pa.string()))
         names = encoded.dictionary.to_pylist()
         codes = _numpy(encoded.indices.fill_null(-1)).astype(np.int64)
         unlabelled = int((codes < 0).sum())
@@ -114,7 +113,7 @@ class ScoredRows:
         rank = sorted(range(len(names)), key=names.__getitem__)
         place = np.empty(len(names), dtype=np.int64)
         place[rank] = np.arange(len(names))
-        return place[codes] if len(codes) else codes, [names[i] for i in rank], unlabelled
+        return place[codes], [names[i] for i in rank], unlabelled
 
     def scores(self, score: str) -> tuple[np.ndarray, np.ndarray]:
         """Scores (float64, NaN where there is none) and why not (text, "" where there is one)."""
@@ -165,12 +164,12 @@ def _require(wanted: Sequence[str], names: Sequence[str], n: int) -> None:
         )
 
 
-def _first_copies(keys: pa.ChunkedArray, addresses: pa.StringArray) -> np.ndarray:
-    n = len(addresses)
-    codes = keys.combine_chunks().dictionary_encode()
-    if isinstance(codes, pa.ChunkedArray):
-        codes = codes.combine_chunks()
-    codes = _numpy(codes.indices)
-    first = np.full(n, n, dtype=np.int64)
-    np.minimum.at(first, codes, np.arange(n))
-    return first[codes] if n else first
+def _first_copies(keys: pa.ChunkedArray) -> np.ndarray:
+    codes = _codes(keys).indices.to_numpy()
+    first = np.full(len(keys), len(keys), dtype=np.int64)
+    np.minimum.at(first, codes, np.arange(len(keys)))
+    return first[codes]
+
+
+def _codes(column: pa.ChunkedArray) -> pa.DictionaryArray:
+    return pa.concat_arrays(column.chunks or [pa.array([], column.type)]).dictionary_encode()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from hf_select.errors import UsageError
@@ -16,7 +16,7 @@ ROW_KEY = "row_key"
 _BATCH = 256
 
 
-def unique_keys(keys: Iterable[str]) -> list[str]:
+def unique_keys(keys: Sequence[str]) -> list[str]:
     """Address every row: the first of equal keys keeps it, the n-th copy (n >= 2) becomes `"key+n"`.
 
     Copies are numbered in the order given. They are equal in pictures and messages, so which copy is called "+2"
@@ -25,15 +25,18 @@ def unique_keys(keys: Iterable[str]) -> list[str]:
     Raises:
         UsageError: A row without a key, or a key that looks like the address of a copy.
     """
+    distinct = set(keys)
+    if None in distinct:
+        raise UsageError(f"row {keys.index(None)} has no {ROW_KEY}; every row needs one (hs.score adds the column)")
+    if len(distinct) == len(keys):
+        return list(keys)
     seen: dict[str, int] = {}
     unique = []
-    for position, key in enumerate(keys):
-        if key is None:
-            raise UsageError(f"row {position} has no {ROW_KEY}; every row needs one (hs.score adds the column)")
+    for key in keys:
         n = seen.get(key, 0) + 1
         seen[key] = n
         unique.append(key if n == 1 else f"{key}+{n}")
-    if len(seen) < len(unique) and len(set(unique)) < len(unique):
+    if len(set(unique)) < len(unique):
         raise UsageError(f"the {ROW_KEY} column mixes keys and addresses of copies such as 'key+2'; give content keys")
     return unique
 
@@ -52,12 +55,8 @@ def pool_keys(pool: Dataset, view: PoolView) -> list[str]:
     """
     if ROW_KEY in pool.column_names:
         return pool.select_columns([ROW_KEY]).with_format("arrow")[:].column(ROW_KEY).to_pylist()
-    from datasets.formatting.formatting import LazyBatch, PythonFormatter
-
     keys: list[str] = []
     arrow = pool.with_format("arrow")
-    formatter = PythonFormatter(features=pool.features, lazy=True)
     for start in range(0, len(pool), _BATCH):
-        batch = LazyBatch(arrow[start : start + _BATCH], formatter)
-        keys.extend(row.key for row in view.rows(batch))
+        keys.extend(row.key for row in view.rows(arrow[start : start + _BATCH]))
     return keys

@@ -6,15 +6,16 @@ from collections.abc import Callable
 
 import numpy as np
 
-_SNAP = 1e-9
-"""Quotas this near (relative) to a whole number are that number, and fractions this near to each other are equal."""
+_DIGITS = 9
+"""Fractional parts that agree to this many digits are equal."""
 
 
 def ideal(weights: np.ndarray, total: int) -> np.ndarray:
     """Fractional quotas `total * w / sum(w)`, float64, with floating-point dust removed."""
     quota = weights / weights.sum() * total
     whole = np.rint(quota)
-    return np.where(np.abs(quota - whole) <= _SNAP * np.maximum(1.0, quota), whole, quota)
+    dust = np.maximum(10.0**-_DIGITS, 8 * np.spacing(quota))
+    return np.where(np.abs(quota - whole) <= dust, whole, quota)
 
 
 def largest_remainder(quota: np.ndarray, sizes: np.ndarray, total: int) -> np.ndarray:
@@ -35,7 +36,7 @@ def floor_min1(quota: np.ndarray, sizes: np.ndarray, total: int) -> np.ndarray:
     given = np.maximum(np.floor(quota).astype(np.int64), np.minimum(sizes, 1))
     while (excess := int(given.sum()) - total) > 0:
         spare = np.flatnonzero(given > 1) if (given > 1).any() else np.flatnonzero(given > 0)
-        over = np.round(given - quota, 9)[spare]
+        over = np.round(given - quota, _DIGITS)[spare]
         given[spare[np.lexsort((-spare, -over))][:excess]] -= 1
     return _add_by_fraction(given, quota, sizes, total)
 
@@ -55,7 +56,7 @@ def half_even(quota: np.ndarray, sizes: np.ndarray, total: int) -> np.ndarray:
 def _add_by_fraction(given: np.ndarray, quota: np.ndarray, sizes: np.ndarray, total: int) -> np.ndarray:
     left = total - int(given.sum())
     if left > 0:
-        order = np.argsort(-np.round(quota - given, 9), kind="stable")
+        order = np.argsort(-np.round(quota - given, _DIGITS), kind="stable")
         order = order[given[order] < sizes[order]][:left]
         given[order] += 1
     return given

@@ -111,10 +111,10 @@ class Sampler(ABC):
             left = _less(budget.amount, int(spent), "tokens")
             tokens = np.bincount(plan.codes[plan.order], weights=cost[plan.order], minlength=len(plan.names))
             quota, weights = self._quotas(plan, tokens.astype(np.int64), left)
-            picked = pick_tokens(plan.order, plan.codes, cost.astype(np.int64, copy=False), quota, left)
+            picked = pick_tokens(plan.order, plan.codes, np.nan_to_num(cost).astype(np.int64), quota, left)
         quotas = _quota_table(plan, sizes, weights, quota, picked, cost)
-        notes += _shortfalls(budget, len(rows), len(seeds) + len(picked), quotas, None if cost is None else left)
-        for note in notes:
+        short = _shortfalls(budget, len(rows), len(seeds) + len(picked), quotas, None if cost is None else left)
+        for note in short:
             logger.warning(note)
         return Selection(
             self._table(rows, scores, seeds, picked, plan),
@@ -126,7 +126,7 @@ class Sampler(ABC):
                 "pool_rows": len(rows),
                 "included": len(seeds),
             },
-            tuple(notes),
+            (*notes, *short),
             {**rejected, **plan.rejected},
         )
 
@@ -245,7 +245,7 @@ def _shortfalls(
     else:
         unused = tokens_left - sum(quota.tokens or 0 for quota in quotas)
         if unused:
-            notes.append(f"{unused} of {budget} are left over: no further row fits")
+            notes.append(f"{unused} of {budget} are left over: the next row of no group fits")
     nothing = [quota.group for quota in quotas if quota.picked == 0 and quota.available > 0]
     if nothing and chosen:
         some = ", ".join(nothing[:10]) + (", ..." if len(nothing) > 10 else "")
