@@ -41,14 +41,11 @@ def _text(path: Path) -> TextIO:
 
 
 def _first_sign(path: Path) -> str:
-    try:
-        with _text(path) as file:
-            while piece := file.read(4096):
-                if sign := piece.lstrip()[:1]:
-                    return sign
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{path} line 1 isn't UTF-8 text: {error.reason}; give JSON or JSONL in UTF-8.") from error
-    return ""
+    with open(path, "rb") as file:
+        piece = file.read(4096).removeprefix(codecs.BOM_UTF8)
+        while piece and not piece.strip():
+            piece = file.read(4096)
+    return piece.strip()[:1].decode("latin-1")
 
 
 def _lines(path: Path) -> Iterator[tuple[dict[str, Any], int, bool]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 from hf_select.pool.schema import Record, images_of
@@ -38,7 +39,7 @@ def prompt_completion(record: Record, root: str | None) -> list[Turn]:
     prompt, completion = record.get("prompt"), record.get("completion")
     before = [Turn("user", prompt)] if isinstance(prompt, str) else read_turns(prompt, root)
     after = [Turn("assistant", completion)] if isinstance(completion, str) else read_turns(completion, root)
-    return [*(Turn(turn.role, turn.content, supervised=False) for turn in before), *after]
+    return [*(replace(turn, supervised=turn.role != "assistant") for turn in before), *after]
 
 
 def question_answer(record: Record, root: str | None) -> list[Turn]:
