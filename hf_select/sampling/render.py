@@ -11,13 +11,12 @@ if TYPE_CHECKING:
 
 _SHOWN = 60
 _WIDEST = 48
-_HEAD = ("group", "available", "weight", "quota", "picked")
 
 
 def summary(selection: Selection) -> str:
     """Plain text: one line of facts, the groups, what could not be chosen, notes."""
-    rows = [_HEAD, *_rows(selection)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEAD))]
+    rows = [_head(selection), *_rows(selection)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [_facts(selection)]
     for row in rows if selection.quotas else []:
         cells = [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
@@ -30,7 +29,7 @@ def summary(selection: Selection) -> str:
 
 def html_table(selection: Selection) -> str:
     """HTML of the same; every text is escaped."""
-    head = _row("th", _HEAD)
+    head = _row("th", _head(selection))
     body = "".join(_row("td", row) for row in _rows(selection))
     rest = [f"not chosen: {count} {_visible(reason)}" for reason, count in selection.rejected.items()]
     rest = [*_more(selection), *rest, *map(_visible, selection.notes)]
@@ -52,9 +51,25 @@ def _facts(selection: Selection) -> str:
     return _visible(", ".join(facts))
 
 
+def _in_tokens(selection: Selection) -> bool:
+    return any(quota.tokens is not None for quota in selection.quotas)
+
+
+def _head(selection: Selection) -> tuple[str, ...]:
+    return ("group", "available", "weight", "quota", "picked", *(["tokens"] if _in_tokens(selection) else []))
+
+
 def _rows(selection: Selection) -> list[tuple[str, ...]]:
+    tokens = _in_tokens(selection)
     return [
-        (_visible(q.group), f"{q.available:,}", f"{q.weight:.4f}", f"{q.quota:,}", f"{q.picked:,}")
+        (
+            _visible(q.group),
+            f"{q.available:,}",
+            f"{q.weight:.4f}",
+            f"{q.quota:,}",
+            f"{q.picked:,}",
+            *([f"{q.tokens or 0:,}"] if tokens else []),
+        )
         for q in selection.quotas[:_SHOWN]
     ]
 

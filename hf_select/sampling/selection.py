@@ -117,7 +117,8 @@ class Selection:
         Raises:
             UsageError: Chosen rows that the pool doesn't have, or a pool without positions (streaming).
         """
-        return pool.select(self.indices(pool, view))
+        indices = self.indices(pool, view)
+        return pool.select(indices)
 
     def __call__(self, example: Mapping[str, Any] | str | Sequence[str], _index: Any = None) -> bool | list[bool]:
         """Whether a row (or, for a batch, each row) is chosen, for `pool.filter`.
