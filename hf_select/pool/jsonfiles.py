@@ -136,5 +136,7 @@ def _no_object(path: Path, line: int, record: Any) -> UsageError:
 
 
 def _broken(path: Path, line: int, error: Exception) -> UsageError:
+    if isinstance(error, UnicodeDecodeError):
+        return UsageError(f"{path} line {line} isn't UTF-8 text: {error.reason}; give JSON or JSONL in UTF-8.")
     detail = " ".join(str(error).split())[:160]
     return UsageError(f"{path} line {line} isn't valid JSON: {detail}. Mend or remove that record; none was skipped.")

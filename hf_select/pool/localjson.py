@@ -150,10 +150,8 @@ def _survey(files: Sequence[Path]) -> dict[str, _Column]:
 
 
 def _name(name: str, file: Path) -> str:
-    try:
-        name.encode()
-    except UnicodeEncodeError as error:
-        raise UsageError(f"{file} has the key {name!r}, which is no Unicode text: rename it.") from error
+    if not _encodes(name) or "\0" in name:
+        raise UsageError(f"{file} has the key {name!r}, which can't name a column: rename it.")
     return name
 
 

@@ -45,7 +45,8 @@ def read_pool(
         schema: Name of the public schema, where it shouldn't be recognised by the columns.
         task_field: Column with the task label.
         image_root: Folder that relative image paths start from; for local files the file's or the given folder itself.
-        streaming: Give an `IterableDataset`.
+        streaming: Give an `IterableDataset` whose images `datasets` doesn't decode, so that a broken one costs its own
+            row and not the stream.
 
     Returns:
         The pool. Image columns of local JSON are `Image` features with absolute paths (see `localjson.read_json`).
@@ -56,9 +57,10 @@ def read_pool(
     pool = _read(source, split=split, config=config, revision=revision, root=image_root, streaming=streaming)
     view = PoolView(schema, task_field, None if image_root is None else os.fspath(image_root))
     _look(pool, view)
-    if streaming and not _is_iterable(pool):
-        return pool.to_iterable_dataset()
-    return pool
+    if not streaming:
+        return pool
+    stream = pool if _is_iterable(pool) else pool.to_iterable_dataset()
+    return stream.decode(False) if stream.features else stream
 
 
 def _read(source: Any, *, root: str | os.PathLike[str] | None, split: str | None, streaming: bool, **hub: Any) -> Any:

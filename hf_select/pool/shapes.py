@@ -62,7 +62,7 @@ def shape_of(value: Any, *, check_text: bool = False) -> Shape:
     if isinstance(value, dict):
         fields = {name: shape_of(entry, check_text=check_text) for name, entry in value.items()}
         plain = fields and all(shape is not JSON for shape in fields.values())
-        return Shape("struct", fields=fields) if plain and not any(map(_has_surrogate, fields)) else JSON
+        return Shape("struct", fields=fields) if plain and not any(map(_is_odd_name, fields)) else JSON
     if isinstance(value, int) and not isinstance(value, bool) and value not in _INT64:
         return JSON
     if check_text and isinstance(value, str) and _has_surrogate(value):
@@ -100,3 +100,7 @@ def feature_of(shape: Shape) -> FeatureType:
 
 def _has_surrogate(text: str) -> bool:
     return not text.isascii() and any("\ud800" <= sign <= "\udfff" for sign in text)
+
+
+def _is_odd_name(name: str) -> bool:
+    return _has_surrogate(name) or "\0" in name
