@@ -138,12 +138,9 @@ def test_fingerprint_is_the_same_fresh_loaded_used_and_in_another_process(pool, 
         "import sys, hf_select; from datasets.fingerprint import Hasher;"
         "print(Hasher.hash(hf_select.Selection.load(sys.argv[1])))"
     )
-    for salt in ("1", "2"):
-        run = [sys.executable, "-c", code, str(tmp_path / "s")]
-        out = subprocess.run(
-            run, capture_output=True, text=True, check=True, env={**os.environ, "PYTHONHASHSEED": salt}
-        )
-        assert out.stdout.strip() == fresh
+    run = [sys.executable, "-c", code, str(tmp_path / "s")]
+    out = subprocess.run(run, capture_output=True, text=True, check=True, env={**os.environ, "PYTHONHASHSEED": "7"})
+    assert out.stdout.strip() == fresh
     other = Uniform(stratify="row_task").select(facts, 3, seed=2)
     assert Hasher.hash(other) != fresh
 

@@ -1,5 +1,6 @@
 import random
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -7,6 +8,7 @@ from hypothesis import strategies as st
 
 from hf_select import Allocation, Uniform
 from hf_select.errors import UnknownName, UsageError
+from hf_select.sampling.draw import random_order
 
 
 def table(keys, tasks=None, **columns):
@@ -27,11 +29,10 @@ def test_same_rows_whatever_the_order_and_more_rows_for_a_larger_budget():
 
 
 def test_draw_is_uniform():
-    counts = dict.fromkeys(KEYS[:20], 0)
+    counts = np.zeros(20, dtype=int)
     for seed in range(2000):
-        for key in Uniform().select(table(KEYS[:20]), 5, seed=seed).keys:
-            counts[key] += 1
-    assert all(430 <= count <= 570 for count in counts.values())  # 500 expected, sd 19
+        counts[random_order(KEYS[:20], seed=seed, stage="uniform")[:5]] += 1
+    assert counts.sum() == 10_000 and (abs(counts - 500) < 80).all()  # 500 expected, standard deviation 19
 
 
 def test_sel_21_equal_draw_per_task_is_capped_and_redistributed():
