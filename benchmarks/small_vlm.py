@@ -124,6 +124,7 @@ def write_vlm(gguf: Path, vision: Path, out: Path) -> None:
     torch.manual_seed(0)
     tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
     language = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
+    del language.config.quantization_config  # the weights were dequantised; a trainer would refuse them otherwise
     encoder = AutoModel.from_pretrained(vision)
     tokenizer.add_special_tokens({"additional_special_tokens": ["<image>"]})
     tokenizer.chat_template = TEMPLATE
@@ -184,7 +185,7 @@ def align(options: argparse.Namespace) -> None:
     pool = read_pool(str(options.pool))
     wanted = [index for index, task in enumerate(pool["task"]) if task in options.tasks]
     config = FitConfig(
-        train="projector", learning_rate=1e-3, batch_size=8, max_steps=options.steps, seed=0, dtype=options.dtype
+        train="projector", lr=1e-3, batch_size=8, max_steps=options.steps, seed=0, dtype=options.dtype
     )
     result = fit(str(options.out / "raw"), pool.select(wanted), options.out / "vlm", config=config, pool_name="pool")
     print(f"aligned {options.out / 'vlm'}: {result.steps} steps, loss {result.loss:.3f}, {result.seconds:.0f} s")

@@ -98,7 +98,8 @@ class MLLMSelector:
         from hf_select.sampling.budget import Budget
         from hf_select.sampling.uniform import Uniform
 
-        return Uniform().select(facts, Budget(f"{self.seed_fraction * 100:.10g}%"), seed=seed)
+        sampler = Uniform(stage="seed", duplicates=self.duplicates)
+        return sampler.select(facts, Budget(f"{self.seed_fraction * 100:.10g}%"), seed=seed)
 
     def select(
         self, scored: Dataset | pa.Table, budget: Budget, *, seed: int = 0, include: Sequence[str] = ()
@@ -125,25 +126,28 @@ class MLLMSelector:
         )
         if self.include_seed:
             return sampler.select(scored, budget, seed=seed, include=include)
-        return sampler.select(_without(scored, set(include)), budget, seed=seed)
+        return sampler.select(self._without(scored, include), budget, seed=seed)
+
+    def _without(self, scored: Dataset | pa.Table, seed_rows: Sequence[str]) -> pa.Table:
+        """Return the scored columns with the seed rows (and their copies, if copies are dropped) marked as such."""
+        import pyarrow as pa
+
+        from hf_select.sampling.keys import content_key, unique_keys
+
+        table = scored if isinstance(scored, pa.Table) else scored.with_format("arrow")[:]
+        keys = table["row_key"].to_pylist()
+        if self.duplicates == "drop":
+            taken = {content_key(key) for key in seed_rows}
+        else:
+            keys, taken = unique_keys(keys), set(seed_rows)
+        status = [
+            "seed" if key in taken else old for key, old in zip(keys, table["row_status"].to_pylist(), strict=True)
+        ]
+        return table.set_column(table.column_names.index("row_status"), "row_status", pa.array(status, pa.string()))
 
     def describe(self) -> dict[str, Any]:
         """Return the method's entry of a recipe: its name, what it is a reading of, and every choice."""
         return {"name": "mllm_selector", "paper": self.paper, **asdict(self)}
-
-
-def _without(scored: Dataset | pa.Table, keys: set[str]) -> pa.Table:
-    """Return the scored columns with the rows of `keys` marked as seed rows, so that no sampler draws them."""
-    import pyarrow as pa
-
-    from hf_select.sampling.keys import unique_keys
-
-    table = scored if isinstance(scored, pa.Table) else scored.with_format("arrow")[:]
-    status = [
-        "seed" if key in keys and status == "ok" else status
-        for key, status in zip(unique_keys(table["row_key"].to_pylist()), table["row_status"].to_pylist(), strict=True)
-    ]
-    return table.set_column(table.column_names.index("row_status"), "row_status", pa.array(status, pa.string()))
 
 
 KNOWN = (
