@@ -177,25 +177,38 @@ def _look(pool: Any, view: PoolView) -> None:
 def with_absolute_paths(pool: Dataset, root: str | os.PathLike[str]) -> Dataset:
     """Make relative paths in the columns `image` and `images` start from `root`; other columns are left as they are.
 
-    Columns whose first rows hold bytes or absolute paths aren't touched. Cost: a rewritten table where paths change.
+    Cost: looks at every path; rewrites the table where one is relative.
     """
     base = os.path.abspath(root)
-    head = pool.with_format("arrow")[:1000]
-    relative = [
-        name
-        for name in ("image", "images")
-        if name in head.column_names and _absolute(values := exact_values(head[name]), base) != values
-    ]
-    if not relative:
+    columns = [name for name in ("image", "images") if name in pool.column_names and _has_relative(pool, name)]
+    if not columns:
         return pool
     moved = pool.with_format("arrow").map(
         _absolute_batch,
         batched=True,
-        fn_kwargs={"columns": relative, "root": base},
+        fn_kwargs={"columns": columns, "root": base},
         features=pool.features,
         desc="resolving image paths",
     )
     return moved.with_format(None)
+
+
+def _has_relative(pool: Dataset, name: str) -> bool:
+    import pyarrow as pa
+
+    for table in pool.select_columns([name]).with_format("arrow").iter(batch_size=1000):
+        column = table[name].combine_chunks()
+        while pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
+            column = column.flatten()
+        if pa.types.is_struct(column.type) and column.type.get_field_index("path") >= 0:
+            if column.type.get_field_index("bytes") >= 0:
+                column = column.filter(column.field("bytes").is_null())
+            column = column.field("path")
+        if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
+            continue
+        if any(path and not os.path.isabs(path) and not is_reference_elsewhere(path) for path in column.to_pylist()):
+            return True
+    return False
 
 
 def _absolute_batch(table: pa.Table, columns: Sequence[str], root: str) -> pa.Table:
