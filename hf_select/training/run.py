@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_select.errors import UsageError, require
+from hf_select.training import callbacks
 from hf_select.training.batches import StepBatches
 from hf_select.training.collate import Passes, PoolRows, Usable, usable_rows
 from hf_select.training.config import FitConfig
@@ -92,11 +93,11 @@ def _optimize(
     precision: str,
 ) -> FitResult:
     from hf_select.training.parts import parameter_groups
-    from hf_select.training.trainer import arguments, callbacks, fit_trainer, last_checkpoint
+    from hf_select.training.trainer import arguments, fit_trainer
 
     batches = StepBatches(rows.lengths, rows.with_image, config.batch_size, config.accumulation, config.seed)
     steps = config.max_steps or math.ceil(config.epochs * math.ceil(len(batches) / config.accumulation))
-    last = last_checkpoint(out / CHECKPOINTS)
+    last = callbacks.last_checkpoint(out / CHECKPOINTS)
     before = last.seconds if last else 0.0
     trainer = fit_trainer()(
         model=learner,
@@ -105,7 +106,7 @@ def _optimize(
         data_collator=Passes(encoder),
         batches=batches,
         groups=parameter_groups(learner, parts, config),
-        callbacks=callbacks(config, before),
+        callbacks=callbacks.callbacks(config, before),
     )
     trainer.remove_callback(_printer())
     if last:

@@ -8,21 +8,18 @@ Facts about transformers 5.24 that this rests on (read in its source, checked by
   (its mean over a pass then depends on the accumulation, NUM-25), and it needs logits at every position.
 - `remove_unused_columns` drops columns that `forward` doesn't name, so it has to be off for rows of our own.
 - Label smoothing is 0 and so there is no label smoother.
+- Its checkpoints of a model are of no use here: they are saved under the Hub's older tensor names and read back without
+  renaming, so for LLaVA nothing is restored and only a warning says so (measured). Checkpoints here hold the
+  parameters that learn, under their own names, and are read back strictly.
 - A checkpoint is written file by file, `trainer_state.json` last, and old ones are removed after that; `on_save` comes
   when all is written. Only there a checkpoint is marked complete, and only marked ones are resumed from.
 - A resumed epoch skips the passes that are done without reading their rows; random states are restored after the first
   new passes are read. The Trainer's own mean loss counts only the steps since the last start; its log has all.
-- With a processor in `processing_class` every checkpoint would hold a copy: it is saved once, at the end.
 """
 
 from __future__ import annotations
 
-import functools
-import json
-import logging
-import sys
-import time
-from dataclasses import dataclass
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,12 +29,12 @@ from hf_select.training.batches import StepBatches
 from hf_select.training.config import FitConfig
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor, nn
+    from torch.utils.data import DataLoader
     from transformers import Trainer, TrainingArguments
 
-logger = logging.getLogger(__name__)
-
-COMPLETE = "complete.json"
+LEARNED = "learned.safetensors"
 LOGS = 50
 """How many times the loss is logged over a run."""
 
@@ -61,55 +58,90 @@ def answer_nll(model: nn.Module, part: dict[str, Any]) -> Tensor:
     )
 
 
-@functools.cache
 def fit_trainer() -> type[Trainer]:
-    """Return the Trainer class of this file; a function because defining it imports torch."""
-    import torch
-    from torch.utils.data import DataLoader
+    """Return the Trainer class of a fine-tune; a function because transformers' Trainer imports torch."""
     from transformers import Trainer
 
-    class FitTrainer(Trainer):
-        """Loss = summed NLL of a step / supervised tokens of the step, however the step is cut into passes."""
+    return type("FitTrainer", (FitTrainerMixin, Trainer), {})
 
-        loss_is_scaled_for_ga = True
 
-        def __init__(self, *, batches: StepBatches, groups: list[dict[str, Any]], **kwargs: Any) -> None:
-            super().__init__(**kwargs)
-            self._batches = batches
-            self._groups = groups
+class FitTrainerMixin:
+    """Loss = summed NLL of a step / supervised tokens of the step, however the step is cut into passes.
 
-        def get_train_dataloader(self) -> DataLoader:
-            loader = DataLoader(
-                self.train_dataset,
-                batch_sampler=self._batches,
-                collate_fn=self.data_collator,
-                num_workers=self.args.dataloader_num_workers,
-                pin_memory=self.args.dataloader_pin_memory,
-            )
-            return self.accelerator.prepare(loader)
+    Args:
+        batches: The rows of every forward pass.
+        groups: Parameter groups of AdamW.
+        **kwargs: Of the Trainer.
+    """
 
-        def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
-            if self.optimizer is None:
-                self.optimizer = torch.optim.AdamW(self._groups, betas=(0.9, 0.999), eps=1e-8)
-            return self.optimizer
+    loss_is_scaled_for_ga = True
 
-        def get_batch_samples(self, epoch_iterator: Any, num_batches: int, device: Any) -> tuple[list, int]:
-            passes = list(islice(epoch_iterator, num_batches))
-            return passes, sum(one["tokens"] for one in passes)
+    def __init__(self, *, batches: StepBatches, groups: list[dict[str, Any]], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._batches = batches
+        self._groups = groups
 
-        def compute_loss(
-            self,
-            model: nn.Module,
-            inputs: dict[str, Any],
-            return_outputs: bool = False,
-            num_items_in_batch: int | None = None,
-        ) -> Tensor:
-            return sum(answer_nll(model, part) for part in inputs["parts"]) / num_items_in_batch
+    def get_train_dataloader(self) -> DataLoader:
+        """Read rows in the order of `batches`."""
+        from torch.utils.data import DataLoader
 
-        def floating_point_ops(self, inputs: dict[str, Any]) -> int:
-            return 0
+        loader = DataLoader(
+            self.train_dataset,
+            batch_sampler=self._batches,
+            collate_fn=self.data_collator,
+            num_workers=self.args.dataloader_num_workers,
+            pin_memory=self.args.dataloader_pin_memory,
+        )
+        return self.accelerator.prepare(loader)
 
-    return FitTrainer
+    def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
+        """Make AdamW over the groups, each with its own peak learning rate."""
+        import torch
+
+        if self.optimizer is None:
+            self.optimizer = torch.optim.AdamW(self._groups, betas=(0.9, 0.999), eps=1e-8)
+        return self.optimizer
+
+    def get_batch_samples(self, epoch_iterator: Iterator, num_batches: int, device: Any) -> tuple[list, int]:
+        """Read the passes of one step and count their supervised tokens."""
+        passes = list(islice(epoch_iterator, num_batches))
+        return passes, sum(one["tokens"] for one in passes)
+
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: int | None = None,
+    ) -> Tensor:
+        """Return this pass's share of the step's mean loss per supervised token."""
+        return sum(answer_nll(model, part) for part in inputs["parts"]) / num_items_in_batch
+
+    def floating_point_ops(self, inputs: dict[str, Any]) -> int:
+        """Not estimated: the estimate needs one `input_ids` per pass."""
+        return 0
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """Save the parameters that learn, for a resume."""
+        from safetensors.torch import save_file
+
+        folder = Path(output_dir or self.args.output_dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        save_file({name: p.detach().cpu().contiguous() for name, p in self._learning().items()}, folder / LEARNED)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
+        import torch
+        from safetensors.torch import load_file
+
+        saved, learning = load_file(Path(resume_from_checkpoint) / LEARNED), self._learning()
+        if saved.keys() != learning.keys():
+            raise HFSelectError(f"{resume_from_checkpoint} is of another model: remove it and start again.")
+        with torch.no_grad():
+            for name, parameter in learning.items():
+                parameter.copy_(saved[name])
+
+    def _learning(self) -> dict[str, nn.Parameter]:
+        return {name: p for name, p in self.model.named_parameters() if p.requires_grad}
 
 
 def arguments(config: FitConfig, folder: Path, *, cpu: bool, precision: str, total_steps: int) -> TrainingArguments:
@@ -153,75 +185,3 @@ def _recomputing(arguments_class: type[TrainingArguments]) -> dict[str, Any]:
     known = arguments_class.__dataclass_fields__
     name = "activation_checkpointing" if "activation_checkpointing" in known else "gradient_checkpointing"
     return {name: True, f"{name}_kwargs": {"use_reentrant": False}}
-
-
-def callbacks(config: FitConfig, before: float) -> list[Any]:
-    """Return the callbacks of a run: progress on stderr, the check of the loss, complete marks on checkpoints.
-
-    Args:
-        config: The settings, for messages.
-        before: Seconds that earlier starts took.
-    """
-    from tqdm import tqdm
-    from transformers import TrainerCallback
-
-    class Progress(TrainerCallback):
-        """A bar on a terminal's stderr, and lines in the log elsewhere (tqdm hides itself there)."""
-
-        def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            self.bar = tqdm(
-                total=state.max_steps, initial=state.global_step, desc="fit", unit="step", file=sys.stderr, disable=None
-            )
-
-        def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            self.bar.update(1)
-
-        def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any], **kwargs: Any) -> None:
-            if "loss" not in logs:
-                return
-            self.bar.set_postfix_str(f"loss {logs['loss']:.3f}")
-            logger.info("step %d of %d: loss %.4f", state.global_step, state.max_steps, logs["loss"])
-            if not logs["loss"] < float("inf"):
-                raise HFSelectError(
-                    f"the loss was no finite number any more at step {state.global_step}: lower lr (now"
-                    f" {config.peak_lr:g}) or set dtype to float32, and start again in a new folder."
-                )
-
-        def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            self.bar.close()
-
-    class Marks(TrainerCallback):
-        """Marks a checkpoint as complete once all its files are written; none is written at the end."""
-
-        def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            self.started = time.monotonic()
-
-        def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            if state.global_step >= state.max_steps:
-                control.should_save = False
-
-        def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
-            seconds = before + time.monotonic() - self.started
-            (folder / COMPLETE).write_text(json.dumps({"step": state.global_step, "seconds": round(seconds, 3)}))
-
-    return [Progress(), Marks()]
-
-
-@dataclass(frozen=True)
-class Checkpoint:
-    """A complete checkpoint: its folder, its step, and the seconds of training up to it."""
-
-    folder: Path
-    step: int
-    seconds: float
-
-
-def last_checkpoint(folder: Path) -> Checkpoint | None:
-    """Return the newest complete checkpoint in `folder`, or None."""
-    marks = folder.glob(f"checkpoint-*/{COMPLETE}")
-    return max((Checkpoint(mark.parent, **json.loads(mark.read_text())) for mark in marks), key=_step, default=None)
-
-
-def _step(checkpoint: Checkpoint) -> int:
-    return checkpoint.step
