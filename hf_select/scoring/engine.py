@@ -67,7 +67,7 @@ class LossEngine:
     Rows are prepared by one thread ahead of the forward. On a CPU a forward takes one row (measured best: a few hundred
     tokens fill its matrix products and padding only costs); elsewhere rows of similar length share a batch of at most
     `micro_batch` rows and `token_budget` padded tokens. Rows with and without pictures never share a forward. When
-    memory runs out, the batch is halved and tried again, down to one row, and later batches stay that small.
+    memory runs out, the batch is halved and tried again, down to one row, and the budget stays that small.
 
     In float32 a row's mean loss is the same within 1e-5 (relative) in any batch, order or neighbourhood; on a CPU with
     the default of one row a forward it is the same bit for bit. Equal rows of one call are computed once.
@@ -133,34 +133,39 @@ class LossEngine:
         return _Item(result, encoded)
 
     def _batches(self, items: list[_Item]) -> Iterator[list[_Item]]:
-        """Cut rows into batches of like length, longest first (memory trouble shows at once)."""
+        """Cut rows into batches of like length, longest first (trouble with memory shows at once)."""
         items = sorted(items, key=lambda item: (item.has_images, item.length), reverse=True)
         while items:
-            head = items[0]
-            fit = min(self._rows_at_once, max(1, self._tokens_at_once // head.length))
-            batch = [item for item in items[:fit] if item.has_images == head.has_images]
+            batch = [item for item in self._fitting(items) if item.has_images == items[0].has_images]
             items = items[len(batch) :]
             yield batch
+
+    def _fitting(self, items: list[_Item]) -> list[_Item]:
+        """The first rows that fit in one forward, when the first is the longest."""
+        return items[: min(self._rows_at_once, max(1, self._tokens_at_once // items[0].length))]
 
     def _run(self, batch: list[_Item]) -> None:
         import torch
 
-        try:
-            self._forward(batch)
-            return
-        except torch.OutOfMemoryError as error:
-            trouble = str(error).splitlines()[0]
-        if self.model.device.type == "cuda":
-            torch.cuda.empty_cache()
-        if len(batch) == 1:
-            reason = f"a forward of this row alone ({batch[0].length} tokens) runs out of memory: {trouble}"
-            batch[0].result.status, batch[0].result.reason = "out_of_memory", reason
-            return
-        half = (len(batch) + 1) // 2
-        self._rows_at_once = min(self._rows_at_once, half)
-        logger.warning("out of memory with %d rows in a forward: going on with at most %d", len(batch), half)
-        for start in range(0, len(batch), half):
-            self._run(batch[start : start + half])
+        while batch:
+            now = self._fitting(batch)
+            try:
+                self._forward(now)
+                batch = batch[len(now) :]
+                continue
+            except torch.OutOfMemoryError as error:
+                trouble = str(error).splitlines()[0]
+            if self.model.device.type == "cuda":
+                torch.cuda.empty_cache()
+            length = now[0].length
+            if len(now) == 1:
+                now[0].result.status = "out_of_memory"
+                now[0].result.reason = f"this row alone ({length} tokens) doesn't fit in memory: {trouble}"
+                batch = batch[1:]
+            else:
+                self._tokens_at_once = length * ((len(now) + 1) // 2)
+                message = "out of memory with %d rows of %d tokens in a forward: at most %d padded tokens from here on"
+                logger.warning(message, len(now), length, self._tokens_at_once)
 
     def _forward(self, batch: list[_Item]) -> None:
         done: dict[int, tuple[float, int]] = {}

@@ -27,9 +27,9 @@ def remember(model: PreTrainedModel, processor: ProcessorMixin) -> str:
     digest = xxhash.xxh3_128()
     parts = (model.config.to_json_string(), processor.to_json_string(), str(processor.chat_template))
     for text in (*parts, processor.tokenizer.backend_tokenizer.to_str()):
-        digest.update(text)
+        digest.update(text.encode())
     for name, tensor in sorted(model.state_dict().items()):
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}")
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(_bytes(tensor))
     name = _PREFIX + digest.hexdigest()
     _HELD[name] = (model, processor)
