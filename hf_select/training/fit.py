@@ -91,7 +91,8 @@ def fit(
 
     from hf_select.training.run import Names, train
 
-    names = Names(model, revision, pool_name, pool_revision, license)
+    commit = identity["model"].get("commit", revision)
+    names = Names(model, commit, pool_name, pool_revision, license)
     return train(record, pool, out, config=config, view=view, device=device, names=names)
 
 
