@@ -11,7 +11,7 @@ import json
 import logging
 import os
 import shutil
-import tempfile
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -73,7 +73,8 @@ def read_json(files: Sequence[Path], root: Path | None = None) -> Dataset:
     if not (folder / "pool.arrow").is_file():
         logger.info("reading %d JSON file(s) for the first time", len(files))
         folder.parent.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(prefix="writing-", dir=folder.parent))
+        scratch = folder.parent / f"writing-{uuid.uuid4().hex}"
+        scratch.mkdir()
         try:
             _write(files, roots, scratch)
             _publish(scratch, folder)
