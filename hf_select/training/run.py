@@ -143,7 +143,8 @@ def _save(
 ) -> None:
     """Save weights in the dtype of the checkpoint they came from, adapters merged in float32 unless they are kept.
 
-    The model's configuration is put back as it was loaded: the Trainer writes `use_cache=False` into it.
+    The model's configuration is put back as it was loaded: the Trainer writes `use_cache=False` into it. Saving the
+    processor also saves tokenizer, image settings and chat template; saving the model, the generation settings.
     """
     import torch
 
