@@ -9,8 +9,8 @@ import sys
 import pytest
 import tiny
 import torch
-from chat_rows import chat, mixed_rows, picture
 from datasets import Dataset
+from dialogues import chat, mixed_rows, picture
 from PIL import Image
 
 import hf_select as hs
@@ -346,3 +346,24 @@ def test_picture_that_the_processor_refuses_costs_its_own_row(scorer, monkeypatc
     found = scorer.score(rows)
     assert found["loss_status"] == ["image_unreadable", "ok"]
     assert "aspect ratio" in found["loss_reason"][0]
+
+
+def test_four_routes_give_the_same_numbers(folder, pictures, tmp_path):
+    scorer = AnswerLoss(model=folder, contexts=("full", "no_question"), view=PoolView(image_root=pictures))
+    rows = [
+        ("red8x6.png", "<image>\nColour?", "Red."),
+        (None, "Say hi.", "Hi."),
+        ("truncated.jpg", "<image>\nColour?", "Red."),
+        ("blue8x6.png", "<image>\nColour?", "Blue.", "And again?", "Blue."),
+    ]
+    pool = Dataset.from_dict(llava_rows(*rows))
+    plain = pool.map(scorer, batched=True, batch_size=3)
+    routes = [
+        pool.map(scorer, batched=True, batch_size=2, num_proc=2),
+        list(pool.to_iterable_dataset().map(scorer, batched=True, batch_size=1)),
+        hs.score(pool, scorer, cache_dir=tmp_path, shards=2),
+    ]
+    for route in routes:
+        for name in scorer.adds:
+            assert [row[name] for row in route] == plain[name][:]
+    assert plain["loss_status"][:] == ["ok", "ok", "image_unreadable", "ok"]

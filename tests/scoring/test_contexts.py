@@ -1,5 +1,5 @@
 import pytest
-from chat_rows import chat, picture
+from dialogues import chat, picture
 
 from hf_select.errors import UnknownName
 from hf_select.pool.row import IMAGE, Message, Part

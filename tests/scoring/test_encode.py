@@ -1,10 +1,10 @@
 """Labels lie on exactly the answers, or the row has a status: never a shifted, empty or guessed mask."""
 
-import chat_rows
+import dialogues
 import pytest
 import tiny
 import torch
-from chat_rows import chat, picture
+from dialogues import chat, picture
 from PIL import Image
 from tokenizers import AddedToken
 
@@ -287,7 +287,7 @@ def test_pictures_that_cannot_be_opened_keep_their_status(encoder, tmp_path):
 
 
 def test_collate_pads_on_the_right_with_labels_ignored(encoder):
-    rows = [encoder.encode(row) for row in chat_rows.mixed_rows()[:3]]
+    rows = [encoder.encode(row) for row in dialogues.mixed_rows()[:3]]
     batch = encoder.collate(rows)
     lengths = [row.labels.shape[1] for row in rows]
     assert batch["attention_mask"].sum(1).tolist() == lengths

@@ -2,7 +2,7 @@
 
 import os
 
-import chat_rows
+import dialogues
 import pytest
 import tiny
 import torch
@@ -24,7 +24,7 @@ def loaded(request, tmp_path_factory):
 
 @pytest.fixture
 def rows():
-    return chat_rows.mixed_rows()
+    return dialogues.mixed_rows()
 
 
 def encoder_of(loaded):
@@ -169,7 +169,7 @@ def test_pictures_are_processed_and_seen_once_for_all_contexts(loaded, monkeypat
         processor.image_processor, "preprocess", lambda *a, **k: (processed.append(1), preprocess(*a, **k))[1]
     )
     hook = tower.register_forward_hook(lambda *_: seen.append(1))
-    rows = [chat_rows.chat((chat_rows.picture(c), "Colour?"), "Red.") for c in ("red", "green", "blue")]
+    rows = [dialogues.chat((dialogues.picture(c), "Colour?"), "Red.") for c in ("red", "green", "blue")]
     LossEngine(model, encoder_of(loaded), CONTEXTS, micro_batch=8).score(rows)
     hook.remove()
     assert len(seen) == 1

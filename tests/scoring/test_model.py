@@ -6,7 +6,7 @@ import sys
 import pytest
 import tiny
 import torch
-from chat_rows import mixed_rows
+from dialogues import mixed_rows
 
 from hf_select.errors import MissingExtra, UnknownName, UsageError
 from hf_select.scoring import model as module

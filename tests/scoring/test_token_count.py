@@ -1,6 +1,6 @@
 import pytest
 import tiny
-from chat_rows import chat, mixed_rows, picture
+from dialogues import chat, mixed_rows, picture
 
 from hf_select.pool.row import Row
 from hf_select.scoring.answer_loss import AnswerLoss
