@@ -33,6 +33,7 @@ LAYERS = {
     "left": len(CHARACTERS) + 1,
     "right": len(CHARACTERS) + 1,
     "word": len(PRINTED) + 1,
+    "key": len(PRINTED) + 1,
     "height": 14,
 }
 """Layers of patch labels and how many classes each has; class 0 means nothing of that kind."""
@@ -74,7 +75,7 @@ class Canvas:
         self._draw = ImageDraw.Draw(self.image)
 
     def shape(self, shape: str, color: str, center: tuple[float, float], radius: float) -> None:
-        """Draw one filled shape; a patch is labelled when a quarter of it is inside the shape's middle."""
+        """Draw one filled shape; the four patches around the corner nearest to its center are labelled."""
         x, y = center
         rgb = COLORS[color]
         if shape in ("circle", "square"):
@@ -82,14 +83,24 @@ class Canvas:
             (self._draw.ellipse if shape == "circle" else self._draw.rectangle)(box, fill=rgb)
         else:
             self._draw.polygon(_polygon(shape, x, y, radius), fill=rgb)
-        reach = 0.75 * radius
-        rows = slice(max(0, int((y - reach) // PATCH)), int((y + reach) // PATCH) + 1)
-        columns = slice(max(0, int((x - reach) // PATCH)), int((x + reach) // PATCH) + 1)
-        self.labels["shape"][rows, columns] = _SHAPE[shape]
-        self.labels["color"][rows, columns] = _COLOR[color]
+        row, column = round(y / PATCH), round(x / PATCH)
+        self.labels["shape"][row - 1 : row + 1, column - 1 : column + 1] = _SHAPE[shape]
+        self.labels["color"][row - 1 : row + 1, column - 1 : column + 1] = _COLOR[color]
 
-    def text(self, line: int, column: int, text: str, ink: tuple[int, int, int], shift: Sequence[int] = (0, 0)) -> None:
-        """Write `text` on the grid, its first character at `column` of `line`, `shift` pixels off."""
+    def text(
+        self,
+        line: int,
+        column: int,
+        text: str,
+        ink: tuple[int, int, int],
+        *,
+        shift: Sequence[int] = (0, 0),
+        key: str | None = None,
+    ) -> None:
+        """Write `text` on the grid, its first character at `column` of `line`, `shift` pixels off.
+
+        `key` is the printed word that names this text, such as "total" for a sum.
+        """
         for word_start, word in _words(text):
             for offset, character in enumerate(word):
                 at = column + word_start + offset
@@ -97,14 +108,16 @@ class Canvas:
                 self._draw.text(place, character, fill=ink, font=_font())
                 self.labels["right" if at % 2 else "left"][line, at // 2] = _CHARACTER[character]
                 self.labels["word"][line, at // 2] = _WORD.get(word, 0)
+                self.labels["key"][line, at // 2] = _WORD.get(key, 0)
 
-    def bar(self, left: int, width: int, bottom: int, steps: int, color: str) -> None:
-        """Draw an upright bar `steps` steps of 7 pixels high; its columns carry `steps` as label."""
+    def bar(self, left: int, width: int, bottom: int, steps: int, color: str, key: str) -> None:
+        """Draw an upright bar `steps` steps of 7 pixels high, named by `key`; its upper end carries the height."""
         top = bottom - STEP * steps
         self._draw.rectangle((left, top, left + width - 1, bottom - 1), fill=COLORS[color])
         columns = slice(left // PATCH, (left + width - 1) // PATCH + 1)
         self.labels["color"][top // PATCH : bottom // PATCH, columns] = _COLOR[color]
-        self.labels["height"][: bottom // PATCH, columns] = steps
+        self.labels["height"][top // PATCH, columns] = steps
+        self.labels["key"][top // PATCH, columns] = _WORD[key]
 
     def tick(self, y: int, text: str, ink: tuple[int, int, int]) -> None:
         """Write a mark of the upright axis, which has no label."""

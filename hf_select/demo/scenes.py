@@ -10,6 +10,9 @@ from hf_select.demo.words import CITIES, COLORS, FIELDS, FORMS, ITEMS, MONTHS, N
 
 PLACES = tuple(f"{row} {column}".strip() for row in ("top", "middle", "bottom") for column in ("left", "", "right"))
 
+_CORNERS = ((1, 2), (4,), (6, 7))
+"""Corners of patches where the center of a shape may lie, for the left (top), middle and right (bottom) cells."""
+
 
 @dataclass(frozen=True)
 class Scene:
@@ -37,16 +40,13 @@ def _ink(rng: Random) -> tuple[int, int, int]:
 
 
 def scatter(rng: Random, pairs: list[tuple[str, str]]) -> Scene:
-    """Draw at most nine (color, shape) pairs, each somewhere in its own cell of a 3 x 3 grid."""
+    """Draw at most nine (color, shape) pairs, each in its own cell of a 3 x 3 grid, near a corner of patches."""
     canvas = _paper(rng)
-    cell = SIDE / 3
     objects = []
     for place, (color, shape) in zip(sorted(rng.sample(range(9), len(pairs))), pairs, strict=True):
-        radius = rng.uniform(11, 15)
-        slack = cell / 2 - 1.15 * radius
-        x = (place % 3 + 0.5) * cell + rng.uniform(-slack, slack)
-        y = (place // 3 + 0.5) * cell + rng.uniform(-slack, slack)
-        canvas.shape(shape, color, (x, y), radius)
+        corners = [rng.choice(_CORNERS[at]) for at in (place % 3, place // 3)]
+        x, y = (PATCH * corner + rng.uniform(-1.5, 1.5) for corner in corners)
+        canvas.shape(shape, color, (x, y), rng.uniform(10.5, 12.5))
         objects.append((PLACES[place], color, shape))
     return Scene(canvas, objects=tuple(objects))
 
@@ -83,13 +83,13 @@ def _written(rng: Random, title: str, entries: dict[str, str], *, right: bool) -
     free = 8 - 1 - len(entries)
     gap = rng.randint(0, min(2, free))
     start = rng.randint(0, free - gap)
-    canvas.text(start, 4, title, ink, shift)
+    canvas.text(start, 4, title, ink, shift=shift)
     lines = [title]
     for number, (label, value) in enumerate(entries.items()):
         line = start + 1 + gap + number
         column = COLUMNS - len(value) if right else 8
-        canvas.text(line, 0, label, ink, shift)
-        canvas.text(line, column, value, ink, shift)
+        canvas.text(line, 0, label, ink, shift=shift)
+        canvas.text(line, column, value, ink, shift=shift, key=label)
         lines.append(f"{label} {value}")
     return Scene(canvas, lines=tuple(lines), entries=entries)
 
@@ -110,7 +110,7 @@ def chart(rng: Random) -> Scene:
     colors = [rng.choice(list(COLORS))] * 3 if rng.random() < 0.5 else rng.sample(list(COLORS), 3)
     for number, (month, step, color) in enumerate(zip(months, steps, colors, strict=True)):
         left = PATCH + 4 + number * 2 * PATCH
-        canvas.bar(left, 22, bottom, step, color)
+        canvas.bar(left, 22, bottom, step, color, month)
         canvas.text(7, 2 + 4 * number, month, ink)
     entries = {month: str(5 * step) for month, step in zip(months, steps, strict=True)}
     return Scene(canvas, entries=entries)
