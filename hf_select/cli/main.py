@@ -24,7 +24,7 @@ from hf_select.cli.problems import known_problem
 from hf_select.errors import UnknownName
 
 COMMANDS: dict[str, tuple[str, str]] = {
-    "demo": ("hf_select.cli.demo", "See the method at work: no network, no GPU, a few minutes."),
+    "demo": ("hf_select.cli.demo", "See the method at work on a drawn pool: no network, no GPU, a few minutes."),
     "check": (
         "hf_select.cli.check",
         "Look at a pool: rows per task, schema, images, duplicates, rows that can't be used.",
