@@ -41,7 +41,8 @@ SPECIAL = ("<pad>", "<s>", "<|end|>", "<image>", "<|system|>", "<|user|>", "<|as
 TEMPLATE = (
     "{{ bos_token }}{% for message in messages %}{{ '<|' + message['role'] + '|>' }}"
     "{% if message['content'] is string %}{{ message['content'] }}{% else %}{% for part in message['content'] %}"
-    "{% if part['type'] == 'image' %}<image>{% elif message['role'] == 'user' %}{{ part['text'] | trim }}{% else %}{{ part['text'] }}{% endif %}{% endfor %}{% endif %}<|end|>"
+    "{% if part['type'] == 'image' %}<image>{% elif message['role'] == 'user' %}{{ part['text'] | trim }}"
+    "{% else %}{{ part['text'] }}{% endif %}{% endfor %}{% endif %}<|end|>"
     "{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}"
 )
 
