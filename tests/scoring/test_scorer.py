@@ -36,16 +36,10 @@ def columns(dataset):
     return {name: list(dataset[name]) for name in COLUMNS}
 
 
-def run(code: str, *args: str, seed: str = "0", timeout: float = 120) -> str:
-    """Run a script in its own process and return what it prints."""
+def run(args: list[str], seed: str = "0", timeout: float = 120) -> str:
+    """Run Python in its own process and return what it prints."""
     environment = os.environ | {"PYTHONHASHSEED": seed, "PYTHONPATH": str(Path(toys.__file__).parent)}
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code), *args],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-    )
+    done = subprocess.run([sys.executable, *args], env=environment, capture_output=True, text=True, timeout=timeout)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
@@ -176,9 +170,10 @@ SCRIPT = """
 
 
 def test_a_class_of_a_script_hashes_the_same_in_every_process_until_its_code_changes():
-    one = run(SCRIPT.replace("BODY", "1.0"), seed="0")
-    assert run(SCRIPT.replace("BODY", "1.0"), seed="5") == one
-    assert set(run(SCRIPT.replace("BODY", "2.0")).split()).isdisjoint(one.split())
+    script = textwrap.dedent(SCRIPT)
+    one = run(["-c", script.replace("BODY", "1.0")], seed="0")
+    assert run(["-c", script.replace("BODY", "1.0")], seed="5") == one
+    assert set(run(["-c", script.replace("BODY", "2.0")]).split()).isdisjoint(one.split())
 
 
 def test_a_scorer_stays_small_and_hashes_the_same_after_its_model_was_loaded(caplog):
@@ -345,32 +340,41 @@ def test_a_single_row_gets_a_sentence(streaming):
 
 
 AFTER_TORCH = """
-    import sys
-    import torch, toys
-    from dataclasses import dataclass
-    from hf_select.scoring.run import score
+import multiprocessing
+import sys
 
+import multiprocess
+import torch
+import toys
+from hf_select.scoring.run import score
+
+
+class Net(toys.Toy):
+    def load(self):
+        return torch.nn.Linear(400, 400)
+
+    def score(self, rows):
+        with torch.no_grad():
+            value = float(self.loaded(torch.ones(400, 400)).shape[0])
+        return {"toy": [value] * len(rows), "toy_n": [0] * len(rows), "toy_status": ["ok"] * len(rows)}
+
+
+if __name__ == "__main__":
+    for library in (multiprocessing, multiprocess):
+        library.set_start_method(sys.argv[1])
     torch.set_num_threads(2)
     (torch.ones(500, 500) @ torch.ones(500, 500)).sum()
-
-    class Net(toys.Toy):
-        def load(self):
-            return torch.nn.Linear(400, 400)
-
-        def score(self, rows):
-            with torch.no_grad():
-                value = float(self.loaded(torch.ones(400, 400)).shape[0])
-            return {"toy": [value] * len(rows), "toy_n": [0] * len(rows), "toy_status": ["ok"] * len(rows)}
-
-    if __name__ == "__main__":
-        pool = toys.pool(4)
-        assert pool.map(Net(), batched=True, batch_size=2, num_proc=2)["toy"] == [400.0] * 4
-        assert score(pool, Net(), shards=2, num_proc=2, cache_dir=sys.argv[1])["toy"] == [400.0] * 4
-        print("done")
+    pool = toys.pool(4)
+    assert pool.map(Net(), batched=True, batch_size=2, num_proc=2)["toy"] == [400.0] * 4
+    assert score(pool, Net(), shards=2, num_proc=2, cache_dir=sys.argv[2])["toy"] == [400.0] * 4
+    print("done")
 """
 
 
 @pytest.mark.slow
-def test_processes_finish_after_the_parent_used_torch_with_threads(tmp_path):
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_processes_finish_after_the_parent_used_torch_with_threads(method, tmp_path):
     pytest.importorskip("torch")
-    assert run(AFTER_TORCH, str(tmp_path), timeout=60) == "done"
+    script = tmp_path / "script.py"
+    script.write_text(AFTER_TORCH)
+    assert run([str(script), method, str(tmp_path / "scores")], timeout=300) == "done"
