@@ -31,12 +31,14 @@ def row_losses(model: PreTrainedModel, batch: Mapping[str, Tensor]) -> tuple[Ten
     Returns:
         float64 sums in nats (rows,) and int64 counts (rows,).
     """
+    import torch
+
     labels = batch["labels"]
     inputs = {name: value for name, value in batch.items() if name != "labels"}
     targets = labels[:, 1:]
     columns = (targets != IGNORED).any(0).nonzero().flatten()
     if not len(columns):
-        return labels.new_zeros(len(labels)).double(), labels.new_zeros(len(labels))
+        return torch.zeros(len(labels), dtype=torch.float64), torch.zeros(len(labels), dtype=torch.int64)
     logits = _logits_at(model, inputs, columns)
     return summed_nll(logits, targets[:, columns])
 

@@ -52,12 +52,17 @@ class Rendered:
 
 
 class ChatTemplate:
-    """The chat template of a processor: renders messages and knows the structure around the answers."""
+    """The chat template of a processor: renders messages and knows the structure around the answers.
+
+    A template that would write today's date unless it is told one (`date_string`, as Llama's) is told 26 July 2024, the
+    default in Llama's own, so that a row has the same prompt on every day.
+    """
 
     def __init__(self, processor: ProcessorMixin) -> None:
         self._processor = processor
         added = {token.content for token in processor.tokenizer.added_tokens_decoder.values()}
         self._added = sorted((token for token in added if token.strip()), key=len, reverse=True)
+        self._date = {"date_string": "26 Jul 2024"} if "date_string" in str(processor.chat_template) else {}
         self._typed = True
         self._typed = self._takes_parts()
 
@@ -87,7 +92,9 @@ class ChatTemplate:
             texts = [next(queue)] if message.role == "assistant" else [part.text for part in message.parts] or [""]
             conversation.append({"role": message.role, "content": self._content(texts)})
         try:
-            return self._processor.apply_chat_template(conversation, tokenize=False, add_generation_prompt=False)
+            return self._processor.apply_chat_template(
+                conversation, tokenize=False, add_generation_prompt=False, **self._date
+            )
         except (TemplateError, TypeError, ValueError, KeyError, IndexError) as error:
             raise RowProblem("template", f"the chat template refuses this conversation: {error}") from error
 

@@ -263,6 +263,12 @@ def test_one_beginning_of_text(processor, start):
     assert (ids == processor.tokenizer.bos_token_id).nonzero().flatten().tolist() == [0]
 
 
+def test_template_that_writes_the_date_is_the_same_every_day(processor):
+    date = "{% if not date_string is defined %}{% set date_string = strftime_now('%d %b %Y') %}{% endif %}"
+    encoder = with_template(processor, date + "Today Date: {{ date_string }} " + processor.chat_template)
+    assert encoder.encode(chat("what", "cat")).text == "Today Date: 26 Jul 2024 USER: what ASSISTANT: cat</s>"
+
+
 def test_answers_of_any_script(encoder):
     for answer in (
         "Rot wie Blut: ÄÖÜß",

@@ -11,13 +11,27 @@ import textwrap
 
 import pytest
 
+from hf_select.pool import pixels
 from hf_select.pool.images import RowImage
 from hf_select.pool.row import Row
+from hf_select.scoring import contexts, encode, losses, prompts
+from hf_select.scoring.answer_loss import AnswerLoss
 from hf_select.scoring.row_facts import RowFacts
+from hf_select.scoring.token_count import TokenCount
 
 # scorer -> (scoring_version, what its numbers come from, hash)
 PINS = {
     RowFacts: (1, [RowFacts.adds.fget, RowFacts.score, Row.key.func, RowImage.digest.func], "337f04659625938f"),
+    AnswerLoss: (
+        1,
+        [AnswerLoss.adds.fget, AnswerLoss.score, contexts, encode, losses, prompts, pixels],
+        "91cb55be95072924",
+    ),
+    TokenCount: (
+        1,
+        [TokenCount.adds.fget, TokenCount.score, TokenCount._count, contexts, encode, prompts, pixels],
+        "?",
+    ),
 }
 
 
