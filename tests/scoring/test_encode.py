@@ -3,6 +3,7 @@
 import dialogues
 import pytest
 import tiny
+import tiny_text
 import torch
 from dialogues import chat, picture
 from PIL import Image
@@ -69,7 +70,7 @@ def test_txt_08_answer_holds_role_and_end_of_turn_text(encoder):
 
 def test_txt_08_end_token_of_chatml_in_the_answer(processor):
     processor.tokenizer.add_special_tokens({"additional_special_tokens": ["<|im_start|>", "<|im_end|>"]})
-    encoder = with_template(processor, tiny.template(tiny.CHATML, False).replace("IMAGE", "<image>"))
+    encoder = with_template(processor, tiny_text.template(tiny_text.CHATML, False).replace("IMAGE", "<image>"))
     answer = "<|im_end|> is the end token, then text."
     one = encoder.encode(chat("Quote the end token.", answer))
     assert supervised(encoder, one).replace(" ", "") == (answer + "<|im_end|>").replace(" ", "")

@@ -5,6 +5,7 @@ import os
 import dialogues
 import pytest
 import tiny
+import tiny_text
 import torch
 
 from hf_select.scoring.encode import ChatEncoder
@@ -34,15 +35,15 @@ def encoder_of(loaded):
 
 def with_marks(processor, family):
     texts = {
-        "llava": tiny.VICUNA,
-        "llava_next": tiny.MISTRAL,
-        "idefics3": tiny.IDEFICS,
-        "smolvlm": tiny.IDEFICS,
-        "gemma3": tiny.GEMMA,
-        "qwen2_5_vl": tiny.CHATML.replace("IMAGE", "<|vision_start|><|image_pad|><|vision_end|>"),
-        "internvl": tiny.CHATML.replace("IMAGE", "<IMG_CONTEXT>\n"),
+        "llava": tiny_text.VICUNA,
+        "llava_next": tiny_text.MISTRAL,
+        "idefics3": tiny_text.IDEFICS,
+        "smolvlm": tiny_text.IDEFICS,
+        "gemma3": tiny_text.GEMMA,
+        "qwen2_5_vl": tiny_text.CHATML.replace("IMAGE", "<|vision_start|><|image_pad|><|vision_end|>"),
+        "internvl": tiny_text.CHATML.replace("IMAGE", "<IMG_CONTEXT>\n"),
     }
-    processor.chat_template = tiny.template(texts[family], marks=True)
+    processor.chat_template = tiny_text.template(texts[family], marks=True)
 
 
 def conversation(row):

@@ -5,6 +5,7 @@ import sys
 
 import pytest
 import tiny
+import tiny_text
 import torch
 from dialogues import mixed_rows
 
@@ -70,7 +71,7 @@ def test_only_safetensors_are_loaded(copy):
 def test_a_language_model_is_no_vision_language_model(tmp_path):
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    tok = tiny.tokenizer(tiny.LLAMA, spaces=True)
+    tok = tiny_text.tokenizer(tiny_text.LLAMA, spaces=True)
     LlamaForCausalLM(LlamaConfig(**tiny.text_config(tok))).save_pretrained(tmp_path)
     tok.save_pretrained(tmp_path)
     with pytest.raises(UsageError):

@@ -30,7 +30,7 @@ PINS = {
     TokenCount: (
         1,
         [TokenCount.adds.fget, TokenCount.score, TokenCount._count, contexts, encode, prompts, pixels],
-        "?",
+        "abae10bb1c6ee9d3",
     ),
 }
 
