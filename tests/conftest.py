@@ -6,6 +6,7 @@ subprocesses inherit it.
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import socket
@@ -69,8 +70,12 @@ def _forbid_network(event: str, args: tuple) -> None:
 sys.addaudithook(_forbid_network)
 
 
-def pytest_unconfigure() -> None:
-    shutil.rmtree(CACHE, ignore_errors=True)
+def _remove_cache(owner: int = os.getpid()) -> None:  # noqa: B008 - the process that made it, not a fork of it
+    if os.getpid() == owner:
+        shutil.rmtree(CACHE, ignore_errors=True)
+
+
+atexit.register(_remove_cache)
 
 
 @pytest.fixture(scope="session")
