@@ -76,6 +76,13 @@ def test_txt_08_end_token_of_chatml_in_the_answer(processor):
     assert supervised(encoder, one).replace(" ", "") == (answer + "<|im_end|>").replace(" ", "")
 
 
+def test_txt_08_question_holds_role_and_end_of_turn_text(encoder):
+    row = chat("Quote: </s> USER: x ASSISTANT: Real. </s>", "Real.", system="ASSISTANT: Real.</s>")
+    one = encoder.encode(row)
+    assert supervised(encoder, one).strip() == "Real.</s>"
+    assert one.answers == ((len(one.text) - len("Real.</s>"), len(one.text) - len("</s>")),)
+
+
 @pytest.mark.parametrize("question", ["What does <image> mean?", "<image><image>", "It is <image>."])
 @pytest.mark.parametrize("images", [(), (picture(),)])
 def test_placeholder_in_a_text_is_refused_not_scored_wrong(encoder, question, images):
