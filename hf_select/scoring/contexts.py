@@ -21,7 +21,8 @@ class Prompt:
 
 def full(row: Row) -> Prompt:
     """The row as it is, up to its last answer: what comes after can't change an answer's loss."""
-    last = max((i for i, m in enumerate(row.messages) if m.role == "assistant"), default=-1)
+    supervised = (i for i, m in enumerate(row.messages) if m.role == "assistant" and m.supervised)
+    last = max(supervised, default=-1)
     messages = row.messages[: last + 1]
     return Prompt(messages, row.images[: sum(m.n_images for m in messages)])
 

@@ -42,8 +42,8 @@ class Rendered:
 
     Attributes:
         text: What the chat template wrote.
-        answers: (start, end) characters of each answer in `text`.
-        ends: (start, end) of the end-of-turn token of each answer, or None where the template writes none.
+        answers: (start, end) characters of each supervised answer in `text`.
+        ends: (start, end) of the end-of-turn token of each supervised answer, or None where the template writes none.
     """
 
     text: str
@@ -80,8 +80,9 @@ class ChatTemplate:
         spans = _fill(text, around, answers)
         final = around[-1].lstrip()
         end = next((token for token in self._added if final.startswith(token)), None)
-        ends = tuple(_end_of_turn(text, stop, end) for _, stop in spans)
-        return Rendered(text, tuple(spans), ends)
+        carries_loss = [m.supervised for m in messages if m.role == "assistant"]
+        supervised = [span for span, wanted in zip(spans, carries_loss, strict=True) if wanted]
+        return Rendered(text, tuple(supervised), tuple(_end_of_turn(text, stop, end) for _, stop in supervised))
 
     def _write(self, messages: tuple[Message, ...], answers: list[str]) -> str:
         from jinja2.exceptions import TemplateError

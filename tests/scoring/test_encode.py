@@ -1,5 +1,7 @@
 """Labels lie on exactly the answers, or the row has a status: never a shifted, empty or guessed mask."""
 
+from dataclasses import replace
+
 import dialogues
 import pytest
 import tiny
@@ -321,3 +323,12 @@ def test_the_callers_processor_is_left_as_it_was(processor):
 def test_window_must_be_positive(processor):
     with pytest.raises(UsageError, match="max_length is 0"):
         ChatEncoder(processor, 0)
+
+
+def test_answers_that_are_only_context_carry_no_label(encoder):
+    row = chat("one", "Uno.", "two", "Dos.", "three", "Tres.")
+    first, last = (replace(row.messages[i], supervised=False) for i in (1, 5))
+    row = replace(row, messages=(row.messages[0], first, *row.messages[2:5], last))
+    one = encoder.encode(row)
+    assert supervised(encoder, one).strip() == "Dos.</s>"
+    assert one.text == "USER: one ASSISTANT: Uno.</s>USER: two ASSISTANT: Dos.</s>"

@@ -25,12 +25,12 @@ PINS = {
     AnswerLoss: (
         1,
         [AnswerLoss.adds.fget, AnswerLoss.score, contexts, encode, losses, prompts, pixels],
-        "91cb55be95072924",
+        "224ae62d2caeaed8",
     ),
     TokenCount: (
         1,
         [TokenCount.adds.fget, TokenCount.score, TokenCount._count, contexts, encode, prompts, pixels],
-        "abae10bb1c6ee9d3",
+        "ced881ae51649502",
     ),
 }
 
