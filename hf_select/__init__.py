@@ -15,6 +15,7 @@ _PUBLIC = {
     "Allocation": "hf_select.sampling.allocation",
     "Bottom": "hf_select.sampling.ranked",
     "Budget": "hf_select.sampling.budget",
+    "FitConfig": "hf_select.training.config",
     "GroupedSampler": "hf_select.sampling.grouped",
     "HFSelectError": "hf_select.errors",
     "MLLMSelector": "hf_select.recipes.mllm_selector",

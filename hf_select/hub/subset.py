@@ -76,12 +76,12 @@ def _card(selection: Selection, about: dict[str, Any], split: str) -> str:
     from hf_select.hub.render import render_card
 
     method = about["method"]
-    files = {"split": split, "path": f"data/{split}-*"}
+    # No `configs` block: with one, datasets 5.2 caches a local folder under its base name alone, and load_dataset then
+    # gives the rows of another folder of that name, or those of before a rewrite. The file names say the split.
     metadata = {
         "task_categories": ["image-text-to-text"],
         "tags": ["hf_select", "visual-instruction-tuning"],
         "size_categories": [_size_category(len(selection))],
-        "configs": [{"config_name": "default", "data_files": [files]}],
         "hf_select": {
             "pool": about["pool"],
             "pool_revision": about["pool_revision"],
