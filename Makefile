@@ -4,6 +4,9 @@ PYTEST_ARGS ?= -q
 
 BIN := .venv/bin
 STAMP := .venv/.installed
+# Some model families need torchvision for their processors. One that doesn't fit the torch of .venv lies apart, and only
+# the tests of those families put it on their path, in a process of their own.
+TORCHVISION := .venv/torchvision-apart
 PIP := $(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt
 
 # What lmms-eval imports for the suites used here; its full list would bring a torchvision that does not import beside
@@ -20,6 +23,7 @@ $(STAMP): Makefile setup.cfg pyproject.toml constraints.txt
 	$(PIP) torch setuptools
 	$(PIP) --no-build-isolation -e '.[models,report,dev]' evaluate $(LMMS_EVAL_NEEDS)
 	$(PIP) --no-deps lmms-eval
+	$(PIP) --no-deps --upgrade --target $(TORCHVISION) torchvision num2words docopt
 	@$(BIN)/python -c 'import importlib.util as u; u.find_spec("torchvision") and __import__("torchvision")' \
 		|| { echo 'the torchvision in .venv does not fit its torch: $(BIN)/pip uninstall torchvision'; exit 1; }
 	@touch $(STAMP)
@@ -28,7 +32,7 @@ demo: $(STAMP)
 	$(BIN)/hf-select demo
 
 test: $(STAMP)
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	HF_SELECT_TORCHVISION_DIR=$(CURDIR)/$(TORCHVISION) $(BIN)/python -m pytest $(PYTEST_ARGS)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
