@@ -184,9 +184,7 @@ def align(options: argparse.Namespace) -> None:
 
     pool = read_pool(str(options.pool))
     wanted = [index for index, task in enumerate(pool["task"]) if task in options.tasks]
-    config = FitConfig(
-        train="projector", lr=1e-3, batch_size=8, max_steps=options.steps, seed=0, dtype=options.dtype
-    )
+    config = FitConfig(train="projector", lr=1e-3, batch_size=8, max_steps=options.steps, seed=0, dtype=options.dtype)
     result = fit(str(options.out / "raw"), pool.select(wanted), options.out / "vlm", config=config, pool_name="pool")
     print(f"aligned {options.out / 'vlm'}: {result.steps} steps, loss {result.loss:.3f}, {result.seconds:.0f} s")
 
