@@ -23,7 +23,7 @@ $(STAMP): Makefile setup.cfg pyproject.toml constraints.txt
 	$(PIP) torch setuptools
 	$(PIP) --no-build-isolation -e '.[models,report,dev]' evaluate $(LMMS_EVAL_NEEDS)
 	$(PIP) --no-deps lmms-eval
-	$(PIP) --no-deps --upgrade --target $(TORCHVISION) torchvision num2words docopt
+	$(PIP) --no-deps --upgrade --target $(TORCHVISION) torchvision==0.28.0 num2words docopt
 	@$(BIN)/python -c 'import importlib.util as u; u.find_spec("torchvision") and __import__("torchvision")' \
 		|| { echo 'the torchvision in .venv does not fit its torch: $(BIN)/pip uninstall torchvision'; exit 1; }
 	@touch $(STAMP)
