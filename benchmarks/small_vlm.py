@@ -203,7 +203,7 @@ def main() -> None:
         "--tasks", nargs="+", default=["chart_caption", "grocery_product", "clothing_type", "sign_digit"]
     )
     aligner.add_argument("--steps", type=int, default=150)
-    aligner.add_argument("--dtype", default="bfloat16")
+    aligner.add_argument("--dtype", default="auto")
     aligner.set_defaults(work=align)
     options = parser.parse_args()
     options.work(options)

@@ -164,3 +164,13 @@ def test_identity_costs_no_heavy_import(folder):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ)
     assert done.stdout.strip() == "[]"
+
+
+def test_bfloat16_on_a_cpu_that_emulates_it_is_warned_of(tmp_path, monkeypatch, caplog):
+    folder = str(tiny.llava(tmp_path / "model"))
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    load_vlm(folder, dtype="float32", device="cpu")
+    assert "emulates" not in caplog.text
+    load_vlm(folder, dtype="bfloat16", device="cpu")
+    assert "emulates" in caplog.text
