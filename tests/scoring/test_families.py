@@ -131,6 +131,15 @@ def test_sum_is_the_models_own_label_loss(loaded, rows):
             assert total == pytest.approx(own.item(), rel=TOLERANCE)
 
 
+def test_another_picture_gives_another_loss(loaded):
+    """Without this, a model that can't see would pass every test here, and swapped pictures too."""
+    rows = [dialogues.chat((dialogues.picture(colour), "Colour?"), "Red.") for colour in ("red", "green", "blue")]
+    found = losses(LossEngine(loaded[0], encoder_of(loaded), CONTEXTS, micro_batch=8).score(rows))
+    for context in (0, 1):
+        assert (found[:, context].diff().abs() > 100 * TOLERANCE * found[:-1, context]).all()
+    torch.testing.assert_close(found[1:, 2], found[:-1, 2], rtol=TOLERANCE, atol=0)
+
+
 def test_batch_order_and_neighbours_change_nothing(loaded, rows):
     """NUM-05."""
     model, _ = loaded
