@@ -118,6 +118,24 @@ def test_img_09_truncated_picture_costs_its_own_row(folder, pictures):
     assert [found["loss_full"][0], found["loss_full"][2]] == without["loss_full"]
 
 
+@pytest.mark.parametrize("micro_batch", [None, 4])
+def test_img_13_one_bad_picture_in_a_batch_of_eight_shifts_nothing(folder, pictures, micro_batch):
+    scorer = AnswerLoss(
+        model=folder, contexts=CONTEXTS, view=PoolView(image_root=pictures), prefix="x_", micro_batch=micro_batch
+    )
+    files = ["red8x6.png", "blue8x6.png", "whole.jpg", "red8x6.png", "truncated.jpg", "blue8x6.png", "whole.jpg", None]
+    rows = [(file, "<image>\nColour?" if file else "Say hi.", "word " * (i + 1)) for i, file in enumerate(files)]
+    found = scorer(llava_rows(*rows))
+    assert found["x_loss_status"] == ["ok"] * 4 + ["image_unreadable"] + ["ok"] * 3
+    assert "truncated.jpg" in found["x_loss_reason"][4]
+    assert_no_numbers(found, 4)
+    without = scorer(llava_rows(*rows[:4], *rows[5:]))
+    for name, values in numbers(found).items():
+        left = values[:4] + values[5:]
+        assert left == (without[name] if micro_batch is None else pytest.approx(without[name], rel=1e-5))
+    assert len(set(found["x_loss_full"])) == 8
+
+
 def test_num_05_rows_with_and_without_picture_in_one_batch(folder, pictures):
     view = PoolView(image_root=pictures)
     rows = [
