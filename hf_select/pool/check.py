@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from hf_select.errors import UsageError
+from hf_select.pool.build import named
 from hf_select.pool.images import ImageProblem
 from hf_select.pool.row import OK, Row
 from hf_select.pool.view import PoolView
-from hf_select.text import table
+from hf_select.text import plain, table
 
 if TYPE_CHECKING:
     from datasets import Dataset, IterableDataset
@@ -133,7 +134,7 @@ class PoolReport:
         facts += [[_NOTES[note], count] for note, count in sorted(self.notes.items())]
         lines += [table(["fact", "count"], facts), ""]
         lines += [table(["status", "rows"], sorted(self.statuses.items())), ""]
-        lines += [f"- {problem}" for problem in self.problems] or ["nothing is wrong"]
+        lines += [f"- {plain(problem)}" for problem in self.problems] or ["nothing is wrong"]
         return "\n".join(lines)
 
     def _sorted_tasks(self) -> list[tuple[str | None, int]]:
@@ -226,8 +227,7 @@ def _open(row: Row) -> tuple[str, str, int]:
         try:
             image.open()
         except ImageProblem as problem:
-            name = "a row without id" if row.id is None else f"row {row.id!r}"
-            return problem.status, f"{name}: {problem.reason}", n_opened
+            return problem.status, f"{named(row.id)}: {problem.reason}", n_opened
         n_opened += 1
     return OK, "", n_opened
 

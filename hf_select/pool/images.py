@@ -114,7 +114,7 @@ class RowImage:
         if self.fault is not None:
             return self.fault
         if self.data is not None:
-            return ("image_unreadable", f"{self.name} has size 0") if not self.data else None
+            return ("image_unreadable", f"image {quoted(self.name)} has size 0") if not self.data else None
         if self.path is None:
             return None
         try:

@@ -21,7 +21,7 @@ from hf_select.pool.schemas_plain import (
     prompt_completion,
     question_answer,
 )
-from hf_select.pool.turns import Turn, as_records, read_turns
+from hf_select.pool.turns import RowFault, Turn, as_records, read_turns
 
 
 def _chat(column: str) -> Any:
@@ -46,8 +46,16 @@ def _refused(record: Record, root: str | None) -> list[Turn]:
     raise AssertionError("a refused schema is never adapted")
 
 
+def _items(value: Any) -> list[Any]:
+    """Turns to recognise a schema by; none where the value holds no turns, which its own row says later."""
+    try:
+        return as_records(value)
+    except RowFault:
+        return []
+
+
 def _first(value: Any) -> Any:
-    return next((item for item in as_records(value) if item is not None), None)
+    return next((item for item in _items(value) if item is not None), None)
 
 
 def _content(record: Record) -> Any:
@@ -56,13 +64,17 @@ def _content(record: Record) -> Any:
 
 
 def _content_types(record: Record) -> set[Any]:
-    parts = (m.get("content") for m in as_records(record.get("messages")) if isinstance(m, Mapping))
+    parts = (m.get("content") for m in _items(record.get("messages")) if isinstance(m, Mapping))
     return {p.get("type") for c in parts if isinstance(c, list) for p in c if isinstance(p, Mapping)}
 
 
 def _has_source(record: Record) -> bool:
-    parts = (m.get("content") for m in as_records(record.get("messages")) if isinstance(m, Mapping))
+    parts = (m.get("content") for m in _items(record.get("messages")) if isinstance(m, Mapping))
     return any(p.get("source") for c in parts if isinstance(c, list) for p in c if isinstance(p, Mapping))
+
+
+def _has_role(turn: Any) -> bool:
+    return isinstance(turn, Mapping) and "role" in turn
 
 
 def _is_document(columns: frozenset[str], record: Record) -> bool:
@@ -109,7 +121,7 @@ SCHEMAS: tuple[Schema, ...] = (
         "Mantis-Instruct",
         ("conversation",),
         _chat("conversation"),
-        fits=lambda columns, record: "role" in (_first(record.get("conversation")) or ()),
+        fits=lambda columns, record: _has_role(_first(record.get("conversation"))),
         fields=("system", "source"),
         task=lambda record: record.get("source"),
     ),

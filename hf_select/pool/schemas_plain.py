@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from typing import Any
 
 from hf_select.pool.schema import Record, images_of
-from hf_select.pool.turns import RowFault, Turn, read_turns
+from hf_select.pool.turns import RowFault, Turn, as_text, read_turns
 
 QUESTIONS = ("question", "query", "prompt", "problem")
 ANSWERS = ("answer", "response", "output", "targets", "answers")
@@ -27,10 +26,13 @@ def alpaca(record: Record, root: str | None) -> list[Turn]:
     turns: list[Turn] = []
     if isinstance(record.get("system"), str) and record["system"]:
         turns.append(Turn("system", record["system"]))
-    for pair in record.get("history") or []:
+    history = record.get("history") or []
+    if not isinstance(history, list | tuple):
+        raise RowFault("invalid", f"has {history!r:.60} in 'history' instead of a list of pairs")
+    for pair in history:
         if not isinstance(pair, list | tuple) or len(pair) != 2:
             raise RowFault("invalid", f"has {pair!r:.60} in 'history' instead of a pair of question and answer")
-        turns += [Turn("user", _text(pair[0])), Turn("assistant", _text(pair[1]))]
+        turns += [Turn("user", as_text(pair[0])), Turn("assistant", as_text(pair[1]))]
     return [*turns, Turn("user", _joined(record, "instruction", "input")), _answer(record, "output")]
 
 
@@ -47,13 +49,13 @@ def question_answer(record: Record, root: str | None) -> list[Turn]:
     question = next((record[name] for name in QUESTIONS if record.get(name) is not None), None)
     if question is None:
         raise RowFault("invalid", f"has no question in any of {', '.join(QUESTIONS)}")
-    asked = read_turns(question, root) if isinstance(question, list) else [Turn("user", _text(question))]
+    asked = read_turns(question, root) if isinstance(question, list) else [Turn("user", as_text(question))]
     for name in ANSWERS:
         value = record.get(name)
         if isinstance(value, list):
             value = next((answer for answer in value if answer is not None), None)
         if value is not None:
-            return [*asked, Turn("assistant", _text(value))]
+            return [*asked, Turn("assistant", as_text(value))]
     raise RowFault("invalid", f"has no assistant turn: no answer in any of {', '.join(ANSWERS)}")
 
 
@@ -62,7 +64,7 @@ def data_juicer(record: Record, root: str | None) -> list[Turn]:
 
     Any other text has nobody who answers, and is "invalid". Blanks around the end-of-chunk mark belong to the format.
     """
-    text = _text(record.get("text"))
+    text = as_text(record.get("text"))
     marks = list(_DJ_ROLE.finditer(text))
     if marks:
         turns = []
@@ -81,19 +83,11 @@ def data_juicer(record: Record, root: str | None) -> list[Turn]:
 
 
 def _joined(record: Record, *columns: str) -> str:
-    texts = [_text(record[column]) for column in columns if record.get(column) is not None]
+    texts = [as_text(record[column]) for column in columns if record.get(column) is not None]
     return "\n".join(text for text in texts if text)
 
 
 def _answer(record: Record, column: str) -> Turn:
     if record.get(column) is None:
         raise RowFault("invalid", f"has no assistant turn: {column!r} is empty")
-    return Turn("assistant", _text(record[column]))
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    if isinstance(value, bool | int | float):
-        return str(value)
-    raise RowFault("invalid", f"has a value of type {type(value).__name__} where a text belongs")
+    return Turn("assistant", as_text(record[column]))

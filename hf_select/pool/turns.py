@@ -83,15 +83,24 @@ def read_turns(value: Any, root: str | None) -> list[Turn]:
             turns.append(_turn("assistant", record["assistant"], root))
         else:
             raise RowFault(
-                "invalid", f"has a turn with the keys {sorted(record)}; read are from/value and role/content"
+                "invalid", f"has a turn with the keys {str(sorted(record)):.120}; read are from/value and role/content"
             )
     return turns
+
+
+def as_text(value: Any) -> str:
+    """A text as it is, a number as Python writes it; raises `RowFault` for anything else."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool | int | float):
+        return str(value)
+    raise RowFault("invalid", f"has a value of type {type(value).__name__} where a text belongs")
 
 
 def _turn(role: Any, content: Any, root: str | None) -> Turn:
     known = _ROLES.get(role.strip().lower()) if isinstance(role, str) else None
     if known is None:
-        raise RowFault("invalid", f"has a turn of the role {role!r}; known roles are {', '.join(sorted(_ROLES))}")
+        raise RowFault("invalid", f"has a turn of the role {role!r:.60}; known roles are {', '.join(sorted(_ROLES))}")
     return Turn(known, read_content(content, known, root))
 
 
@@ -102,7 +111,7 @@ def read_content(content: Any, role: Role, root: str | None) -> str | tuple[str 
     if content is None:
         raise RowFault("invalid", f"has a turn of the {role} without any text")
     if isinstance(content, int | float):
-        return str(content)
+        return as_text(content)
     return tuple(piece for part in as_records(content) if (piece := _part(part, role, root)) is not None)
 
 
@@ -113,16 +122,16 @@ def _part(part: Any, role: Role, root: str | None) -> str | Slot | None:
         raise RowFault("invalid", f"has a message part of type {type(part).__name__} instead of an object")
     kind = part.get("type") or _guess_type(part)
     if kind in _TEXT_TYPES:
-        return part.get("text") or ""
+        return "" if part.get("text") is None else as_text(part["text"])
     if kind in _IMAGE_TYPES:
         if role != "user":
             raise RowFault("invalid", f"has an image in a turn of the {role}; images are read in user turns only")
         return Slot(_inline_image(part, root))
     if any(word in str(kind) for word in _OTHER_MEDIA):
         raise RowFault(
-            "unsupported_modality", f"has a message part of the type {kind!r}; only images and texts are read"
+            "unsupported_modality", f"has a message part of the type {kind!r:.60}; only images and texts are read"
         )
-    raise RowFault("invalid", f"has a message part of the type {kind!r}; known types are text, image and image_url")
+    raise RowFault("invalid", f"has a message part of the type {kind!r:.60}; known types are text, image and image_url")
 
 
 def _guess_type(part: Mapping[str, Any]) -> str | None:

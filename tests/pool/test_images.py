@@ -187,3 +187,8 @@ def test_a_reference_travels_to_another_process(tmp_path):
 def test_only_rasters_are_opened():
     """PostScript would start another program."""
     assert problem(RowImage.of(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n")).status == "image_unreadable"
+
+
+def test_a_reason_never_carries_a_name_raw():
+    status, reason = RowImage.of({"bytes": b"", "path": "\x1b[2Jgone.png"}).problem()
+    assert status == "image_unreadable" and "size 0" in reason and "\x1b" not in reason

@@ -195,3 +195,37 @@ def test_an_unknown_schema_lists_what_was_found_and_what_is_known():
 
 def test_an_empty_batch_has_no_rows():
     assert PoolView().rows({"conversations": [], "image": []}) == []
+
+
+ASSISTANT = {"role": "assistant", "content": "Red."}
+
+
+@pytest.mark.parametrize(
+    ("columns", "word"),
+    [
+        ({"messages": '[{"role": "user"}]', "images": []}, "turns of type str"),
+        ({"conversation": [5, 6]}, "turn of type int"),
+        ({"conversation": "abc"}, "turns of type str"),
+        ({"texts": "abc", "images": [RED]}, "turns of type str"),
+        ({"texts": 3, "images": [RED]}, "turns of type int"),
+        ({"instruction": "a", "output": "b", "history": 5}, "5 in 'history'"),
+        ({"messages": [{"role": "user", "content": [{"type": "text", "text": {"a": 1}}]}, ASSISTANT]}, "type dict"),
+    ],
+)
+def test_values_of_another_kind_cost_their_own_row_only(columns, word):
+    (row,) = PoolView().rows({name: [value] for name, value in columns.items()})
+    assert row.status == "invalid"
+    assert word in row.reason
+    assert len(row.key) == 32
+
+
+def test_a_number_in_a_typed_part_is_read_as_text(root):
+    parts = [{"type": "image", "image": str(root / RED)}, {"type": "text", "text": 5}]
+    turns = [{"role": "user", "content": parts}, {"role": "assistant", "content": [{"type": "text", "text": 0}]}]
+    (row,) = PoolView().rows({"messages": [turns]})
+    assert row.turns == (("5", "0"),)
+
+
+def test_reasons_quote_no_more_than_a_line_of_the_row():
+    (row,) = PoolView().rows({"messages": [[{"role": "u" * 5000, "content": "x"}]]})
+    assert row.status == "invalid" and len(row.reason) < 400
