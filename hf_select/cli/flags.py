@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import difflib
+import inspect
 import types
 import typing
 from collections.abc import Sequence
@@ -101,7 +102,8 @@ class Flag:
             default = self.field.default_factory()
         if isinstance(default, list | tuple):
             default = " ".join(map(str, default))
-        if default not in (MISSING, None, "", False):
+        # A default of 0 is worth saying, and equals False.
+        if default not in (MISSING, None, "") and default is not False:
             text += f" (default: {'on' if default is True else default})"
         return text.replace("%", "%%").strip()
 
@@ -137,9 +139,18 @@ class Flag:
 
 
 def flags_of(options: type) -> list[Flag]:
-    """Take the fields of an options class apart, or raise `TypeError` for a type that can't be a flag."""
+    """Take the fields of an options class apart, in the order of `--help`.
+
+    Required ones come first, then those that the class itself declares, then inherited ones (a dataclass has its
+    bases' fields first, and these are the less particular).
+
+    Raises:
+        TypeError: A type that can't be a flag.
+    """
     hints = typing.get_type_hints(options)
-    return [_flag(f, hints[f.name]) for f in dataclasses.fields(options) if f.init]
+    own = inspect.get_annotations(options)
+    flags = [_flag(f, hints[f.name]) for f in dataclasses.fields(options) if f.init]
+    return sorted(flags, key=lambda flag: (not flag.required, flag.name not in own))
 
 
 def _flag(field: dataclasses.Field, hint: Any) -> Flag:

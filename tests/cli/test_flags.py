@@ -166,7 +166,24 @@ def test_help_survives_percent_signs_and_shows_defaults():
     assert "how much: 15% or rows (default: 15%)" in text
     assert "show progress (default: on)" in text
     assert "contexts (default: full)" in text
+    assert "seed (default: 0)" in text and "fail on problems (default" not in text
     assert "where to write" in text and "(default: None)" not in text
+
+
+def test_required_options_come_first_then_own_then_inherited():
+    @dataclass(frozen=True, kw_only=True)
+    class Base:
+        split: str | None = option(None, help="")
+        token: str = option(help="")
+
+    @dataclass(frozen=True, kw_only=True)
+    class Own(Base):
+        seed: int = option(0, help="")
+        source: str = option(help="", positional=True)
+        out: Path = option(help="")
+
+    assert [flag.name for flag in flags_of(Own)] == ["source", "out", "token", "seed", "split"]
+    assert parse("here", "--out", "o", "--token", "t", options=Own) == Own(source="here", out=Path("o"), token="t")
 
 
 def test_a_type_that_cannot_be_a_flag_is_a_programming_error():
