@@ -12,6 +12,11 @@ def plain(text: str) -> str:
     return "".join(" " if c in "\n\t\r" else "?" if unicodedata.category(c) in ("Cc", "Cf", "Cs") else c for c in text)
 
 
+def plain_lines(text: str) -> str:
+    """Return `text` with its line breaks kept and every line made `plain`."""
+    return "\n".join(plain(line) for line in text.split("\n"))
+
+
 def table(heads: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     """Align `rows` under `heads`: numbers (and texts that start like one) to the right, the rest to the left.
 

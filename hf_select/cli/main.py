@@ -22,6 +22,7 @@ from hf_select.cli.flags import Parser, build, flags_of
 from hf_select.cli.output import FORMATS, Output, OutputClosed, scrub
 from hf_select.cli.problems import known_problem
 from hf_select.errors import UnknownName
+from hf_select.text import plain_lines
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("hf_select.cli.demo", "See the method at work on a drawn pool: no network, no GPU, a few minutes."),
@@ -170,7 +171,7 @@ def _logging(level: str, out: Output) -> Iterator[None]:
 
 
 def _scrubbed_traceback(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    sys.stderr.write(scrub("".join(traceback.format_exception(kind, error, trace))))
+    sys.stderr.write(scrub(plain_lines("".join(traceback.format_exception(kind, error, trace)))))
 
 
 if __name__ == "__main__":

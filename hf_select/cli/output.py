@@ -1,4 +1,8 @@
-"""Where a command's words go: data to stdout in one of three forms, all else to stderr, and no token in either."""
+"""Where a command's words go: data to stdout in one of three forms, all else to stderr.
+
+Neither holds a token, and neither holds control characters: names and reasons come from data, and a terminal would
+obey them. JSON keeps them as escapes.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +16,13 @@ from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any, TextIO
 
+from hf_select.text import plain_lines
+
 FORMATS = ("human", "json", "quiet")
 
 _TOKEN = re.compile(r"\b(hf_|api_org_)[A-Za-z0-9]{16,}")
 _BEARER = re.compile(r"(?i)(bearer\s+)[\w.~+/=-]{8,}")
+_CONTROLS = re.compile("[\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 _USERINFO = re.compile(r"(\w+://)[^/\s@]+@")
 
 
@@ -66,6 +73,7 @@ class Output:
         text = {"human": human, "quiet": quiet}.get(self.format)
         if text is None:
             text = json.dumps(_plain(data), ensure_ascii=False, indent=2, allow_nan=False)
+            text = _CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
         if text:
             _write(self._stdout or sys.stdout, text)
 
@@ -82,7 +90,7 @@ class Output:
 def _write(stream: TextIO, text: str) -> None:
     encoding = stream.encoding or "utf-8"
     # A terminal without UTF-8 gets replacement marks instead of a crash in the last line of a long job.
-    text = scrub(text).encode(encoding, "replace").decode(encoding)
+    text = scrub(plain_lines(text)).encode(encoding, "replace").decode(encoding)
     try:
         stream.write(text if text.endswith("\n") else text + "\n")
         stream.flush()

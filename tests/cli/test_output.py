@@ -83,6 +83,25 @@ def test_data_is_scrubbed_too():
     assert TOKEN not in written("json", human="", data={"token": TOKEN})
 
 
+HOSTILE = "a\x1b[2J\x9b31m\u202eb\r\n\tc"
+
+
+@pytest.mark.parametrize("form", ["human", "quiet"])
+def test_no_terminal_obeys_what_a_pool_says(form):
+    text = written(form, human=HOSTILE, data=None, quiet=HOSTILE)
+    assert text == "a?[2J?31m?b \n c\n"
+    err = io.StringIO()
+    Output(stderr=err).problem(HOSTILE)
+    Output(stderr=err).note(HOSTILE)
+    assert err.getvalue() == text * 2
+
+
+def test_json_keeps_control_characters_as_escapes():
+    text = written("json", human="", data={"name": HOSTILE + "\ud800é"})
+    assert not {"\x1b", "\x9b", "\u202e", "\r", "\ud800"} & set(text)
+    assert json.loads(text) == {"name": HOSTILE + "\ud800é"}
+
+
 def test_a_terminal_without_utf8_gets_marks_instead_of_a_crash():
     stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     Output("human", stdout=stream).result(human="5 × 5 \ud800", data=None)
