@@ -6,24 +6,23 @@ import html
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from hf_select.text import plain, table
+
 if TYPE_CHECKING:
     from hf_select.sampling.selection import Selection
 
 _SHOWN = 60
-_WIDEST = 48
+_LONGEST = 192
 
 
 def summary(selection: Selection) -> str:
     """Plain text: one line of facts, the groups, what could not be chosen, notes."""
-    rows = [_head(selection), *_rows(selection)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [_facts(selection)]
-    for row in rows if selection.quotas else []:
-        cells = [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
-        lines.append("  " + "  ".join(cells).rstrip())
+    if selection.quotas:
+        lines += [f"  {line}" for line in table(_head(selection), _rows(selection)).splitlines()]
     lines += _more(selection)
-    lines += [f"not chosen: {count} {_visible(reason)}" for reason, count in selection.rejected.items()]
-    lines += [f"note: {_visible(note)}" for note in selection.notes]
+    lines += [f"not chosen: {count} {_short(reason)}" for reason, count in selection.rejected.items()]
+    lines += [f"note: {_short(note)}" for note in selection.notes]
     return "\n".join(lines)
 
 
@@ -31,8 +30,8 @@ def html_table(selection: Selection) -> str:
     """HTML of the same; every text is escaped."""
     head = _row("th", _head(selection))
     body = "".join(_row("td", row) for row in _rows(selection))
-    rest = [f"not chosen: {count} {_visible(reason)}" for reason, count in selection.rejected.items()]
-    rest = [*_more(selection), *rest, *map(_visible, selection.notes)]
+    rest = [f"not chosen: {count} {_short(reason)}" for reason, count in selection.rejected.items()]
+    rest = [*_more(selection), *rest, *map(_short, selection.notes)]
     items = "".join(f"<li>{html.escape(text)}</li>" for text in rest)
     return (
         f"<div><p>{html.escape(_facts(selection))}</p>"
@@ -48,7 +47,7 @@ def _facts(selection: Selection) -> str:
     facts += [f"{name} {recipe[name]}" for name in ("budget", "seed") if name in recipe]
     if recipe.get("included"):
         facts.append(f"{recipe['included']} of them given as seed rows")
-    return _visible(", ".join(facts))
+    return _short(", ".join(facts))
 
 
 def _in_tokens(selection: Selection) -> bool:
@@ -59,16 +58,16 @@ def _head(selection: Selection) -> tuple[str, ...]:
     return ("group", "available", "weight", "quota", "picked", *(["tokens"] if _in_tokens(selection) else []))
 
 
-def _rows(selection: Selection) -> list[tuple[str, ...]]:
+def _rows(selection: Selection) -> list[tuple[str | int, ...]]:
     tokens = _in_tokens(selection)
     return [
         (
-            _visible(q.group),
-            f"{q.available:,}",
+            _short(q.group),
+            q.available,
             f"{q.weight:.4f}",
-            f"{q.quota:,}",
-            f"{q.picked:,}",
-            *([f"{q.tokens or 0:,}"] if tokens else []),
+            q.quota,
+            q.picked,
+            *([q.tokens or 0] if tokens else []),
         )
         for q in selection.quotas[:_SHOWN]
     ]
@@ -79,11 +78,12 @@ def _more(selection: Selection) -> list[str]:
     return [f"  ... and {hidden} more groups"] if hidden > 0 else []
 
 
-def _row(tag: str, cells: Iterable[str]) -> str:
-    return "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells) + "</tr>"
+def _row(tag: str, cells: Iterable[str | int]) -> str:
+    texts = (f"{cell:,}" if isinstance(cell, int) else cell for cell in cells)
+    return "<tr>" + "".join(f"<{tag}>{html.escape(text)}</{tag}>" for text in texts) + "</tr>"
 
 
-def _visible(text: str) -> str:
-    """`text` on one line: control and other unprintable characters as escapes, so that no terminal obeys them."""
-    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
-    return shown if len(shown) <= 4 * _WIDEST else shown[: 4 * _WIDEST - 3] + "..."
+def _short(text: str) -> str:
+    """`text` on one line that no terminal obeys, its end left out where it is very long."""
+    shown = plain(text)
+    return shown if len(shown) <= _LONGEST else shown[: _LONGEST - 3] + "..."

@@ -18,9 +18,17 @@ def test_summary_is_a_table_that_no_terminal_obeys():
     lines = text.splitlines()
     assert lines[0] == "1 rows chosen, of 9, by Top, budget 15%, seed 0, 1 of them given as seed rows"
     assert lines[1].split() == ["group", "available", "weight", "quota", "picked"]
-    assert "12,345" in lines[2] and lines[3].split() == ["plain", "2", "0.7500", "0", "0"]
-    assert len(lines) == 6 and "\x1b" not in text and "\\x1b[31m\\nrow & co" in text
+    assert set(lines[2]) == {" ", "-"}
+    assert "12,345" in lines[3] and lines[4].split() == ["plain", "2", "0.7500", "0", "0"]
+    assert len(lines) == 7 and "\x1b" not in text and text.count("?[31m row & co") == 3
+    assert len({len(line) for line in lines[1:5]}) == 1
     assert str(hostile()) == text
+
+
+def test_a_name_without_end_is_cut():
+    quotas = [Quota("g" * 10_000, 1, 1.0, 1, 1)]
+    text = Selection(selection_table([], [], None, []), quotas, {}, ["n" * 10_000]).summary()
+    assert max(map(len, text.splitlines())) < 300 and "ggg..." in text and "nnn..." in text
 
 
 def test_html_is_escaped_and_well_formed():
@@ -53,4 +61,4 @@ def test_a_budget_in_tokens_shows_tokens():
     quotas = [Quota("a", 5, 1.0, 2000, 3, 1990)]
     lines = Selection(selection_table([], [], None, []), quotas).summary().splitlines()
     assert lines[1].split() == ["group", "available", "weight", "quota", "picked", "tokens"]
-    assert lines[2].split() == ["a", "5", "1.0000", "2,000", "3", "1,990"]
+    assert lines[3].split() == ["a", "5", "1.0000", "2,000", "3", "1,990"]
