@@ -34,7 +34,6 @@ LAYERS = {
     "right": len(CHARACTERS) + 1,
     "word": len(PRINTED) + 1,
     "key": len(PRINTED) + 1,
-    "height": 14,
 }
 """Layers of patch labels and how many classes each has; class 0 means nothing of that kind."""
 
@@ -111,12 +110,16 @@ class Canvas:
                 self.labels["key"][line, at // 2] = _WORD.get(key, 0)
 
     def bar(self, left: int, width: int, bottom: int, steps: int, color: str, key: str) -> None:
-        """Draw an upright bar `steps` steps of 7 pixels high, named by `key`; its upper end carries the height."""
+        """Draw an upright bar `steps` steps of 7 pixels high, named by `key`.
+
+        A step stands for 5, and the patches of the bar's upper end are labelled as if its value were printed there.
+        """
         top = bottom - STEP * steps
         self._draw.rectangle((left, top, left + width - 1, bottom - 1), fill=COLORS[color])
         columns = slice(left // PATCH, (left + width - 1) // PATCH + 1)
         self.labels["color"][top // PATCH : bottom // PATCH, columns] = _COLOR[color]
-        self.labels["height"][top // PATCH, columns] = steps
+        for layer, digit in zip(("left", "right"), f"{5 * steps:02d}", strict=True):
+            self.labels[layer][top // PATCH, columns] = _CHARACTER[digit]
         self.labels["key"][top // PATCH, columns] = _WORD[key]
 
     def tick(self, y: int, text: str, ink: tuple[int, int, int]) -> None:

@@ -93,19 +93,9 @@ def _kind(rng: Random) -> Lesson:
     return f"What is {rng.choice(KINDS[kind])}?", kind
 
 
-def _more(rng: Random) -> Lesson:
-    a, b = rng.sample(range(1, 100), 2)
-    return f"Which is more, {a} or {b}?", str(max(a, b))
-
-
 def _tally(rng: Random) -> Lesson:
     word, count = rng.choice([*COLORS, *SHAPES]), rng.randint(1, 5)
     return f"How many words are there: {', '.join([word] * count)}?", str(count)
 
 
-def _spell(rng: Random) -> Lesson:
-    word = rng.choice(KINDS[rng.choice(list(KINDS))])
-    return f"Spell {word}.", " ".join(word)
-
-
-_LANGUAGE: tuple[Callable[[Random], Lesson], ...] = (_belongs, _kind, _more, _tally, _spell)
+_LANGUAGE: tuple[Callable[[Random], Lesson], ...] = (_belongs, _kind, _tally)

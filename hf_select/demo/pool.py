@@ -15,6 +15,9 @@ from random import Random
 from hf_select.demo.tasks import SHARES, TASKS, Example, example
 from hf_select.errors import UsageError
 
+VERSION = 1
+"""Raised by hand when the same arguments draw other pictures or rows."""
+
 COPIES = 0.10
 """Share of the pool's rows that are exact copies of another row."""
 
@@ -63,7 +66,7 @@ def draw_pool(folder: Path, *, rows: int = 2000, held_out: int = 40, seed: int =
     """Draw a pool of `rows` rows and `held_out` documents a task into `folder`; the same seed gives the same files.
 
     Args:
-        folder: Written anew; anything in it is removed only if it is a drawn pool.
+        folder: Used as it is if it holds this very pool; another drawn pool in it is replaced.
         rows: Rows of the pool, planted ones included; at least 100.
         held_out: Held-out documents of each task.
         seed: Decides every picture, question, copy and wrong answer. Held-out pictures come from streams of their own.
@@ -77,12 +80,30 @@ def draw_pool(folder: Path, *, rows: int = 2000, held_out: int = 40, seed: int =
         raise UsageError(
             f"a demo pool has at least 100 rows and 1 held-out document a task, not {rows} and {held_out}."
         )
+    made_for = {"version": VERSION, "rows": rows, "held_out": held_out, "seed": seed}
+    record = folder / "planted.json"
     if folder.exists() and any(folder.iterdir()):
-        if not (folder / "planted.json").is_file():
+        if not record.is_file():
             raise UsageError(f"{folder} is not empty and holds no drawn pool: choose another folder.")
+        known = json.loads(record.read_text("utf-8"))
+        if known["made_for"] == made_for:
+            return DemoPool(folder, frozenset(known["copies"]), frozenset(known["wrong"]))
         shutil.rmtree(folder)
-    (folder / "images").mkdir(parents=True)
-    copies, wrong = _write_pool(folder, rows, seed)
+    # Drawn beside and moved, so that a killed drawing leaves no half pool behind.
+    part = folder.with_name(folder.name + ".part")
+    shutil.rmtree(part, ignore_errors=True)
+    (part / "images").mkdir(parents=True)
+    copies, wrong = _write_pool(part, rows, seed)
+    _write_held_out(part, held_out, seed)
+    about = {"made_for": made_for, "copies": sorted(copies), "wrong": sorted(wrong)}
+    (part / "planted.json").write_text(json.dumps(about), "utf-8")
+    if folder.exists():
+        folder.rmdir()
+    part.replace(folder)
+    return DemoPool(folder, frozenset(copies), frozenset(wrong))
+
+
+def _write_held_out(folder: Path, held_out: int, seed: int) -> None:
     with (folder / "heldout.jsonl").open("w", encoding="utf-8") as file:
         for task in TASKS:
             rng = Random(f"{seed}:held out:{task}")
@@ -92,8 +113,6 @@ def draw_pool(folder: Path, *, rows: int = 2000, held_out: int = 40, seed: int =
                 drawn.image.save(folder / name)
                 line = {"task": task, "image": name, "question": drawn.question, "answer": drawn.answer}
                 file.write(json.dumps(line) + "\n")
-    (folder / "planted.json").write_text(json.dumps({"copies": sorted(copies), "wrong": sorted(wrong)}), "utf-8")
-    return DemoPool(folder, frozenset(copies), frozenset(wrong))
 
 
 def _write_pool(folder: Path, rows: int, seed: int) -> tuple[list[str], list[str]]:

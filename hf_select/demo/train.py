@@ -18,7 +18,7 @@ import numpy as np
 
 from hf_select.demo.canvas import LAYERS, PATCH, SIDE
 from hf_select.demo.lessons import Lesson, draw, lessons
-from hf_select.demo.words import COLORS, PRINTED, SHAPES
+from hf_select.demo.words import CHARACTERS, COLORS, PRINTED, SHAPES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,13 +65,13 @@ def make_tokenizer() -> Tokenizer:
 
 def make_processor(tokenizer: Tokenizer) -> LlavaProcessor:
     """Wrap the tokenizer and an image processor that keeps 112 x 112 pictures as they are."""
-    from transformers import CLIPImageProcessor, LlavaProcessor, PreTrainedTokenizerFast
+    from transformers import CLIPImageProcessorPil, LlavaProcessor, PreTrainedTokenizerFast
 
     names = {"pad_token": "<pad>", "bos_token": "<s>", "eos_token": "<|end|>"}
     fast = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, extra_special_tokens={"image_token": "<image>"}, model_max_length=512, **names
     )
-    images = CLIPImageProcessor(
+    images = CLIPImageProcessorPil(
         size={"height": SIDE, "width": SIDE}, do_center_crop=False, image_mean=[MEAN] * 3, image_std=[STD] * 3
     )
     return LlavaProcessor(
@@ -187,27 +187,34 @@ def _orthogonal(matrix: torch.Tensor) -> torch.Tensor:
 
 
 class PatchReader:
-    """Reads patch labels off the vision tower's patches, and shapes, colors and words off the projected patches too.
+    """Reads patch labels off the vision tower's patches, and off the projected patches as well.
 
     The first reading is a linear head that is thrown away. The second scores projected patches by the language model's
     own token embeddings, so a patch with "milk" already lies near the token "milk" when the language model first sees
-    it; only what names a patch ("key") is turned by a matrix that is thrown away.
+    it. Only the second character and what names a patch ("key") are turned by matrices that are thrown away.
     """
 
     def __init__(self, model: LlavaForConditionalGeneration, tokenizer: Tokenizer) -> None:
         import torch
 
         width, size = model.config.vision_config.hidden_size, model.config.text_config.hidden_size
+        names = {
+            "shape": SHAPES,
+            "color": tuple(COLORS),
+            "left": tuple(CHARACTERS),
+            "right": tuple(CHARACTERS),
+            "word": PRINTED,
+            "key": PRINTED,
+        }
         self._head = torch.nn.Linear(width, sum(LAYERS.values()))
         self._table = model.get_input_embeddings().weight
-        words = {"shape": SHAPES, "color": tuple(COLORS), "word": PRINTED, "key": PRINTED}
-        self._pick = {layer: _pick_matrix(tokenizer, names) for layer, names in words.items()}
-        self._none = torch.nn.ParameterDict({layer: torch.zeros(size) for layer in words})
-        self._key = torch.nn.Linear(size, size, bias=False)
+        self._pick = {layer: _pick_matrix(tokenizer, words) for layer, words in names.items()}
+        self._none = torch.nn.ParameterDict({layer: torch.zeros(size) for layer in LAYERS})
+        self._turn = torch.nn.ModuleDict({layer: torch.nn.Linear(size, size, bias=False) for layer in ("right", "key")})
 
     def parameters(self) -> list[Any]:
         """What is trained and thrown away."""
-        return [*self._head.parameters(), *self._none.parameters(), *self._key.parameters()]
+        return [*self._head.parameters(), *self._none.parameters(), *self._turn.parameters()]
 
     def logits(self, hidden: torch.Tensor, projected: torch.Tensor) -> list[tuple[str, torch.Tensor]]:
         """Class scores as (layer, float32 (pictures, patches, classes)) of both readings."""
@@ -216,7 +223,8 @@ class PatchReader:
         read = list(zip(LAYERS, self._head(hidden).split(list(LAYERS.values()), dim=-1), strict=True))
         for layer, pick in self._pick.items():
             classes = torch.cat([self._none[layer][None], pick @ self._table])
-            read.append((layer, (self._key(projected) if layer == "key" else projected) @ classes.T))
+            turned = self._turn[layer](projected) if layer in self._turn else projected
+            read.append((layer, turned @ classes.T))
         return read
 
 
@@ -320,15 +328,24 @@ def held_out_loss(model: Any, tokenizer: Tokenizer, conversations: int = 128) ->
     return sum(losses) / len(losses)
 
 
-def build(out: Path) -> dict[str, float]:
-    """Train the model and save it with its processor in `out`; returns held-out loss and CPU seconds."""
+def build(out: Path, vision_steps: int = VISION_STEPS, language_steps: int = LANGUAGE_STEPS) -> dict[str, float]:
+    """Train the model and save it with its processor in `out`.
+
+    Args:
+        out: Folder of the checkpoint: half-precision safetensors and nothing executable.
+        vision_steps: Steps of the first phase.
+        language_steps: Steps of the second phase.
+
+    Returns:
+        Held-out loss in nats a token, and CPU seconds.
+    """
     import torch
 
     started = time.process_time()
     tokenizer = make_tokenizer()
     model = make_model(tokenizer)
-    train_vision(model, tokenizer)
-    train_language(model, tokenizer)
+    train_vision(model, tokenizer, vision_steps)
+    train_language(model, tokenizer, language_steps)
     model.eval()
     loss = held_out_loss(model, tokenizer)
     model.to(torch.float16).save_pretrained(out)

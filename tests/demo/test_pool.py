@@ -74,6 +74,17 @@ def test_held_out_pictures_are_not_in_the_pool(drawn):
     assert not pool & {d.image.read_bytes() for d in documents}
 
 
+def test_the_same_pool_is_not_drawn_twice_and_another_replaces_it(tmp_path):
+    first = draw_pool(tmp_path / "p", rows=100, held_out=1)
+    picture = next((tmp_path / "p" / "images").glob("0*.png"))
+    drawn_at = picture.stat().st_mtime_ns
+    assert draw_pool(tmp_path / "p", rows=100, held_out=1) == first
+    assert picture.stat().st_mtime_ns == drawn_at
+    other = draw_pool(tmp_path / "p", rows=100, held_out=1, seed=1)
+    assert other.wrong != first.wrong
+    assert len(list((tmp_path / "p" / "images").iterdir())) == 100 + len(TASKS)
+
+
 def test_a_folder_with_something_else_is_left_alone(tmp_path):
     (tmp_path / "thesis.txt").write_text("years of work")
     with pytest.raises(UsageError, match="holds no drawn pool"):

@@ -72,7 +72,7 @@ def test_labels_fit_their_layers():
     for seed in range(50):
         labels = draw(Random(seed)).canvas.labels
         assert {name: layer.shape for name, layer in labels.items()} == dict.fromkeys(LAYERS, (GRID, GRID))
-        assert all(0 <= layer.min() and layer.max() < LAYERS[name] for name, layer in labels.items())
+        assert all(layer.min() >= 0 and layer.max() < LAYERS[name] for name, layer in labels.items())
 
 
 def test_lessons_do_not_ask_what_the_pool_asks():

@@ -1,0 +1,88 @@
+import json
+import math
+
+import pytest
+
+from hf_select.demo.measure import Picked, macro, suite_metrics
+from hf_select.demo.pool import DemoPool
+from hf_select.demo.report import NOISE, as_dict, gains, interval, render, verdict
+from hf_select.demo.run import DemoConfig, DemoResult, SeedResult
+from hf_select.demo.tasks import TASKS
+from hf_select.evaluation.metrics import METRICS
+
+
+def _seed(number, random, chosen):
+    scores = {
+        "start": dict.fromkeys(TASKS, 10.0),
+        "random": dict.fromkeys(TASKS, random),
+        "mllm_selector": dict.fromkeys(TASKS, chosen),
+    }
+    tasks = dict.fromkeys(TASKS, 5)
+    picked = {"random": Picked(40, 4, 2, tasks), "mllm_selector": Picked(40, 2, 6, tasks)}
+    return SeedResult(number, scores, picked, {"check": 1.0, "answers": 2.0})
+
+
+def _result(tmp_path, *seeds):
+    pool = DemoPool(tmp_path, frozenset(), frozenset())
+    return DemoResult(DemoConfig(rows=400, budget="10%"), pool, list(seeds), draw_seconds=0.5)
+
+
+def test_the_suite_has_a_known_metric_for_every_task():
+    metrics = suite_metrics()
+    assert tuple(metrics) == TASKS
+    assert set(metrics.values()) <= set(METRICS)
+    assert {"exact_match", "anls", "relaxed_accuracy"} == set(metrics.values())
+
+
+def test_interval_is_students():
+    middle, half = interval([1.0, 2.0, 3.0])
+    assert middle == 2.0
+    assert half == pytest.approx(4.303 / math.sqrt(3), abs=1e-3)
+    assert interval([5.0]) == (5.0, math.inf)
+
+
+def test_the_point_of_t_for_many_seeds():
+    for count, point in ((16, 2.131), (31, 2.042), (121, 1.980)):
+        values = [0.0, 1.0] * (count // 2) + [0.5] * (count % 2)
+        error = math.sqrt(sum((v - 0.5) ** 2 for v in values) / (count - 1) / count)
+        assert interval(values)[1] / error == pytest.approx(point, rel=0.005)
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ([NOISE - 0.1], "Undecided"),
+        ([NOISE + 2], "MLLM-Selector won against random by 5.0"),
+        ([-NOISE - 2], "random won against MLLM-Selector by 5.0"),
+        ([1.0, -1.0, 2.0], "contains 0"),
+        ([4.0, 4.5, 5.0], "MLLM-Selector won: MLLM-Selector minus random is +4.5"),
+        ([-4.0, -4.5, -5.0], "random won"),
+    ],
+)
+def test_the_verdict_is_honest(values, words):
+    assert words in verdict(values)
+
+
+def test_the_report_of_one_seed(tmp_path):
+    result = _result(tmp_path, _seed(0, 50.0, 57.5))
+    text = render(result)
+    assert gains(result) == [7.5]
+    assert "10% of 400 rows" in text and "arXiv 2503.20502" in text and "+7.5" in text
+    assert "±" not in text
+    assert all(task in text for task in TASKS)
+    copies = next(line for line in text.splitlines() if line.startswith("exact copies"))
+    assert copies.split()[-3:] == ["10.0%", "10.0%", "5.0%"]
+    assert text.rstrip().count("won against") == 1
+
+
+def test_the_report_of_more_seeds_has_intervals(tmp_path):
+    result = _result(tmp_path, _seed(0, 50.0, 57.0), _seed(1, 52.0, 60.0), _seed(2, 51.0, 58.0))
+    assert "±" in render(result)
+    data = json.loads(json.dumps(as_dict(result)))
+    assert data["gain"]["mean"] == pytest.approx(22 / 3)
+    assert data["seeds"][1]["macro"]["mllm_selector"] == 60.0
+    assert data["verdict"].startswith("MLLM-Selector won")
+
+
+def test_macro_counts_tasks_alike():
+    assert macro({"a": 0.0, "b": 100.0}) == 50.0
