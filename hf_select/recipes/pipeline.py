@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_select.errors import HFSelectError
+from hf_select.files import replacing, write_atomically
 from hf_select.pool.view import PoolView
-from hf_select.recipes.stages import RunFolder, StageRecord, digest, write_atomically
+from hf_select.recipes.stages import RunFolder, StageRecord, digest
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -186,9 +187,8 @@ class Pipeline:
             cache_dir=self.path / "shards",
             stats=stats,
         )
-        part = self.path / f"{file}.part"
-        pq.write_table(columns.with_format("arrow")[:], part)
-        part.replace(self.path / file)
+        with replacing(self.path / file) as part:
+            pq.write_table(columns.with_format("arrow")[:], part)
         return {"rows": len(columns), **asdict(stats)}
 
     def _columns(self, file: str) -> pa.Table:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hf_select.errors import HFSelectError, UsageError
+from hf_select.files import write_atomically
 
 State = Literal["running", "done", "failed", "interrupted"]
 
@@ -144,11 +144,3 @@ class RunFolder:
         stored = asdict(record)
         del stored["reused"]
         write_atomically(self._file(record.name), json.dumps(stored, indent=1, ensure_ascii=False))
-
-
-def write_atomically(file: Path, text: str) -> None:
-    """Write `text` to `file` so that a reader sees the old or the new content, never a part."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_name(f"{file.name}.{os.getpid()}.part")
-    part.write_text(text, "utf-8")
-    part.replace(file)

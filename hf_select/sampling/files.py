@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
 from hf_select.errors import UsageError
+from hf_select.files import replacing, write_atomically
 from hf_select.sampling.selection import Quota, Selection
 
 TABLE_FILE = "selection.parquet"
@@ -39,9 +37,9 @@ def save_selection(selection: Selection, folder: Path) -> Path:
         text = yaml.dump(about, Dumper=dumper, sort_keys=False, allow_unicode=True, width=120)
     except yaml.representer.RepresenterError as error:
         raise UsageError(f"a recipe holds plain values only (text, numbers, lists, mappings): {error}") from error
-    folder.mkdir(parents=True, exist_ok=True)
-    _replace(folder / TABLE_FILE, lambda file: pq.write_table(selection.table, file))
-    _replace(folder / RECIPE_FILE, lambda file: file.write(text.encode()))
+    with replacing(folder / TABLE_FILE) as part:
+        pq.write_table(selection.table, part)
+    write_atomically(folder / RECIPE_FILE, text)
     return folder
 
 
@@ -90,17 +88,3 @@ def _check(about: Any, path: Path) -> None:
 
 def _digest(selection: Selection) -> str:
     return hashlib.blake2b("\n".join(selection.keys).encode(), digest_size=16).hexdigest()
-
-
-def _replace(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            write(file)
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from hf_select.errors import HFSelectError
+from hf_select.files import write_atomically
 from hf_select.scoring.columns import arrow_type
 from hf_select.scoring.scorer import Scorer
 
@@ -105,14 +105,13 @@ class ScoreStore:
         path = self._path(digest)
         if path is None:
             return Dataset(table, fingerprint=self._fingerprint(digest))
-        path.parent.mkdir(parents=True, exist_ok=True)
         note = path.parent / "identity.json"
         if not note.is_file():
-            replace_file(note, self._identity.encode())
+            write_atomically(note, self._identity)
         sink = pa.BufferOutputStream()
         with pa.ipc.new_stream(sink, table.schema) as writer:
             writer.write_table(table)
-        replace_file(path, sink.getvalue())
+        write_atomically(path, memoryview(sink.getvalue()))
         written = self.read(digest, rows, label)
         if written is None:
             raise HFSelectError(f"{label} of {self.name} could not be read back from {path}.")
@@ -123,13 +122,3 @@ class ScoreStore:
 
     def _fingerprint(self, digest: str) -> str:
         return hashlib.blake2b(f"{self.key} {digest}".encode(), digest_size=16).hexdigest()
-
-
-def replace_file(path: Path, content: bytes | pa.Buffer) -> None:
-    """Write a file so that nobody ever sees half of it."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        aside.write_bytes(content)
-        os.replace(aside, path)
-    finally:
-        aside.unlink(missing_ok=True)

@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from hf_select.errors import UsageError
+from hf_select.files import write_atomically
 from hf_select.scoring.attach import side_by_side
 from hf_select.scoring.progress import rows_bar
 from hf_select.scoring.row_facts import RowFacts
 from hf_select.scoring.scorer import Scorer
 from hf_select.scoring.shards import content_digest, text_digest
 from hf_select.scoring.stats import ScorerStats, ScoreStats
-from hf_select.scoring.store import ScoreStore, replace_file
+from hf_select.scoring.store import ScoreStore
 
 if TYPE_CHECKING:
     from datasets import Dataset, IterableDataset
@@ -143,8 +144,7 @@ def _bookmark(root: Path, stream: IterableDataset, stores: Sequence[ScoreStore])
 def _mark(bookmark: Path | None, stream: IterableDataset, marks: list[tuple[str, int]]) -> None:
     if bookmark is None:
         return
-    bookmark.parent.mkdir(parents=True, exist_ok=True)
-    replace_file(bookmark, json.dumps({"state": stream.state_dict(), "shards": marks}).encode())
+    write_atomically(bookmark, json.dumps({"state": stream.state_dict(), "shards": marks}))
 
 
 def _resume(

@@ -6,12 +6,12 @@ import hashlib
 import json
 import logging
 import os
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 from hf_select.errors import HFSelectError, UsageError
+from hf_select.files import write_atomically
 
 logger = logging.getLogger(__name__)
 
@@ -140,9 +140,6 @@ def _read_memo(memo_file: Path) -> dict[str, list[Any]]:
 
 def _write_memo(memo_file: Path, memo: dict[str, list[Any]]) -> None:
     try:
-        memo_file.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=memo_file.parent, delete=False, encoding="utf-8") as file:
-            json.dump(memo, file)
-        os.replace(file.name, memo_file)
+        write_atomically(memo_file, json.dumps(memo))
     except OSError as error:
         logger.debug("digests of %s are not remembered: %s", memo_file, error)

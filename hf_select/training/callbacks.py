@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_select.errors import HFSelectError
+from hf_select.files import write_atomically
 from hf_select.training.config import FitConfig
 
 logger = logging.getLogger(__name__)
@@ -107,4 +108,4 @@ class Marks:
         """Write the mark."""
         folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
         seconds = self.before + time.monotonic() - self.started
-        (folder / COMPLETE).write_text(json.dumps({"step": state.global_step, "seconds": round(seconds, 3)}))
+        write_atomically(folder / COMPLETE, json.dumps({"step": state.global_step, "seconds": round(seconds, 3)}))

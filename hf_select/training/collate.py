@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_select.errors import HFSelectError
+from hf_select.files import write_atomically
 from hf_select.pool.row import OK
 
 if TYPE_CHECKING:
@@ -105,10 +106,7 @@ class Usable:
 
     def save(self, file: Path) -> None:
         """Write it as JSON; a file of that name is complete."""
-        file.parent.mkdir(parents=True, exist_ok=True)
-        part = file.with_suffix(".part")
-        part.write_text(json.dumps(asdict(self)), "utf-8")
-        part.replace(file)
+        write_atomically(file, json.dumps(asdict(self)))
 
     @classmethod
     def load(cls, file: Path) -> Usable:

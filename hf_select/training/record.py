@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from hf_select.errors import HFSelectError, UsageError
+from hf_select.files import is_part, write_atomically
 
 RECORD = "fit.json"
 CHECKPOINTS = "checkpoints"
@@ -69,10 +69,8 @@ class FitRecord:
 
     def write(self, out: Path) -> None:
         """Write the record to `out`; a reader sees the old or the new one, never a part."""
-        out.mkdir(parents=True, exist_ok=True)
-        part = out / f"{RECORD}.{os.getpid()}.part"
-        part.write_text(json.dumps(asdict(self), indent=1, ensure_ascii=False, sort_keys=True) + "\n", "utf-8")
-        part.replace(out / RECORD)
+        text = json.dumps(asdict(self), indent=1, ensure_ascii=False, sort_keys=True)
+        write_atomically(out / RECORD, text + "\n")
 
     def finished(self, result: FitResult, details: Mapping[str, Any]) -> FitRecord:
         """Return this record with its result."""
@@ -94,7 +92,7 @@ def claim(out: Path, identity: dict[str, Any]) -> FitRecord:
     identity = json.loads(json.dumps(identity))
     record = FitRecord.read(out)
     if record is None:
-        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        if out.exists() and not (out.is_dir() and all(map(is_part, out.iterdir()))):
             raise UsageError(f"{out} exists and holds no fine-tune: choose another folder or empty this one.")
         record = FitRecord(identity)
         record.write(out)

@@ -89,7 +89,7 @@ def test_a_broken_memo_or_an_unwritable_cache_costs_time_only(tmp_path, hub_home
     def full(*_, **__):
         raise OSError("no space")
 
-    monkeypatch.setattr(weights.tempfile, "NamedTemporaryFile", full)
+    monkeypatch.setattr(weights, "write_atomically", full)
     memo.unlink()
     assert weights_identity(str(folder)) == before
 

@@ -39,3 +39,8 @@ def test_a_damaged_record_is_one_sentence(tmp_path, text):
     (tmp_path / "fit.json").write_text(text)
     with pytest.raises(HFSelectError, match="not a record of a fine-tune"):
         claim(tmp_path, {})
+
+
+def test_what_a_kill_left_before_the_first_record_is_no_obstacle(tmp_path):
+    (tmp_path / ".fit.json.0123.part").write_text("{")
+    assert claim(tmp_path, {"model": 1}).identity == {"model": 1}
