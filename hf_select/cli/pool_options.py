@@ -24,6 +24,8 @@ class PoolOptions:
     task_field: str | None = option(None, help="column that holds the task label")
     image_root: str | None = option(None, help="folder that image paths start from")
 
+    allow_urls: bool = option(False, help="fetch pictures named by public https URLs; else they are refused")
+
     def source(self, pool: list[str]) -> Source:
         """Return what `Pipeline` reads the pool with."""
         from hf_select.pool.view import PoolView
@@ -34,5 +36,5 @@ class PoolOptions:
             split=self.split,
             config=self.pool_config,
             revision=self.pool_revision,
-            view=PoolView(self.schema, self.task_field, self.image_root),
+            view=PoolView(self.schema, self.task_field, self.image_root, self.allow_urls),
         )

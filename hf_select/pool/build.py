@@ -23,7 +23,14 @@ from hf_select.pool.turns import RowFault, Slot, Turn
 _Pieces = list[tuple[Turn, list[Part], list[RowImage | None]]]
 
 
-def build(turns: Sequence[Turn], images: Sequence[RowImage | None], *, id: str | None, task: str | None) -> Row:
+def build(
+    turns: Sequence[Turn],
+    images: Sequence[RowImage | None],
+    *,
+    id: str | None,
+    task: str | None,
+    allow_urls: bool = False,
+) -> Row:
     """Build the row view.
 
     Args:
@@ -31,6 +38,7 @@ def build(turns: Sequence[Turn], images: Sequence[RowImage | None], *, id: str |
         images: The row's image columns in order; None for a null inside a list.
         id: The row's own id, for reasons.
         task: The task label.
+        allow_urls: Whether images named by URLs are fetched when they are read; else they are refused.
 
     Raises:
         RowFault: "invalid", for a row that has no usable messages.
@@ -39,6 +47,8 @@ def build(turns: Sequence[Turn], images: Sequence[RowImage | None], *, id: str |
     notes = ["image_null"] if len(given) < len(images) else []
     pieces = _places(turns, given, notes)
     messages, used = _messages(pieces, notes)
+    if allow_urls:
+        used = [image.with_urls() for image in used]
     status, reason = "ok", ""
     for image in used:
         problem = image.problem()

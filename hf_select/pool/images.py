@@ -20,6 +20,7 @@ from urllib.parse import unquote, urlsplit
 from PIL import Image
 
 from hf_select.pool.pixels import MAX_PIXELS, ImageProblem, decode, quoted, to_rgb
+from hf_select.pool.urls import fetch
 
 __all__ = ["MAX_PIXELS", "ImageProblem", "RowImage", "is_reference_elsewhere", "is_url"]
 
@@ -48,6 +49,7 @@ class RowImage:
         data: The file's bytes, when they were given.
         pixels: A Pillow image, when that was given.
         fault: (status, reason) of a reference that was of no use from the start.
+        url: The address the bytes are fetched from, when that was allowed.
     """
 
     name: str
@@ -55,6 +57,7 @@ class RowImage:
     data: bytes | None = None
     pixels: Image.Image | None = None
     fault: tuple[str, str] | None = None
+    url: str | None = None
 
     @classmethod
     def of(cls, value: Any, root: str | os.PathLike[str] | None = None) -> RowImage:
@@ -99,12 +102,17 @@ class RowImage:
         if text[:5].lower() == "data:":
             return cls.from_base64(text, "data URI image")
         if is_url(text):
-            reason = f"image {quoted(text)} is a URL: download it first, nothing is fetched here"
+            reason = f"image {quoted(text)} is a URL: download it first, or allow URLs to be fetched"
             return cls(text, fault=("url_refused", reason))
         if _BARE_BASE64.fullmatch(text):
             return cls.from_base64(text)
         path = unquote(urlsplit(text).path) if text.lower().startswith("file://") else text
         return cls(text, path=os.path.join(root, path) if root is not None else path)
+
+    def with_urls(self) -> RowImage:
+        """The same reference, fetched when it is read if it is a URL (see `hf_select.pool.urls`)."""
+        refused = self.fault is not None and self.fault[0] == "url_refused"
+        return RowImage(self.name, url=self.name) if refused else self
 
     def problem(self) -> tuple[str, str] | None:
         """Say what is wrong without opening the image: a fault, a missing or an empty file; None if nothing is.
@@ -174,6 +182,8 @@ class RowImage:
             raise ImageProblem(*problem)
         if self.data is not None:
             return self.data
+        if self.url is not None:
+            return fetch(self.url)
         path = self.path
         if path is None:
             path = self._file_of_pixels()

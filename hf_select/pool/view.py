@@ -27,11 +27,13 @@ class PoolView:
         schema: Name of the public schema; found by the columns without one.
         task_field: Column with the task label; the schema's own without one.
         image_root: Folder that relative image paths start from.
+        allow_urls: Fetch pictures named by public https URLs, each once; without it they are refused.
     """
 
     schema: str | None = None
     task_field: str | None = None
     image_root: str | None = None
+    allow_urls: bool = False
 
     def rows(self, batch: Any) -> list[Row]:
         """Read a batch.
@@ -87,7 +89,8 @@ class PoolView:
             task = None if label is None else str(label)
             refuse_other_media(record)
             turns = schema.turns(record, self.image_root)
-            return build(turns, images_of(record, self.image_root), id=row_id, task=task)
+            images = images_of(record, self.image_root)
+            return build(turns, images, id=row_id, task=task, allow_urls=self.allow_urls)
         except RowFault as fault:
             reason = f"{named(row_id)} {fault.reason}"
             return Row(task=task, id=row_id, status=fault.status, reason=reason, content=_digest(record))
