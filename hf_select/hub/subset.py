@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 SHARD_BYTES = 200_000_000
 ROWS_AT_ONCE = 256
+WRITTEN = {"data", "selection.parquet", "recipe.yaml", "README.md"}
+"""Everything a subset folder holds."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +56,7 @@ def write_subset(
     out = Path(out)
     if len(selection) == 0:
         raise UsageError("the selection is empty: a subset of 0 rows is not written; choose a larger budget.")
-    if out.exists() and any(out.iterdir()) and not (out / "recipe.yaml").is_file():
-        raise UsageError(f"{out} exists and is not a subset folder: choose an empty one.")
+    _check_ours(out)
     subset = selection.apply(pool, view=view)
     part = out.with_name(out.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
@@ -70,6 +71,14 @@ def write_subset(
     shutil.rmtree(out, ignore_errors=True)
     part.replace(out)
     return SubsetFolder(out, len(subset), tuple(names), size)
+
+
+def _check_ours(out: Path) -> None:
+    """Refuse a folder that can't be replaced without losing what `write_subset` didn't write."""
+    found = {entry.name for entry in out.iterdir()} if out.is_dir() else {"a file"} if out.exists() else set()
+    if found and (found - WRITTEN or "data" not in found):
+        some = ", ".join(sorted(found - WRITTEN or found)[:3])
+        raise UsageError(f"{out} is not a subset folder, or holds more than one ({some}): choose an empty or new one.")
 
 
 def _card(selection: Selection, about: dict[str, Any], split: str) -> str:

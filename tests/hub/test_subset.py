@@ -92,6 +92,18 @@ def test_a_folder_of_something_else_is_left_alone_and_an_old_subset_is_replaced(
     assert len(load_dataset(str(tmp_path / "out"), split="train")) == 5
 
 
+def test_a_saved_selection_or_a_subset_with_something_added_is_not_replaced(tmp_path):
+    pool = read_pool(str(drawn.pool(tmp_path / "pool")))
+    picked, _ = write(pool, tmp_path / "out", 3)
+    picked.save(tmp_path / "selection")
+    (tmp_path / "out" / "notes.txt").write_text("mine")
+    for name in ("selection", "out"):
+        before = sorted((tmp_path / name).rglob("*"))
+        with pytest.raises(UsageError, match="choose an empty or new one"):
+            write(pool, tmp_path / name, 5)
+        assert sorted((tmp_path / name).rglob("*")) == before
+
+
 def test_a_picture_that_vanished_is_one_sentence(tmp_path):
     pool = read_pool(str(drawn.pool(tmp_path / "pool")))
     picked = Uniform().select(score_columns(pool), Budget(40))
