@@ -69,7 +69,7 @@ def fit(
 
     Raises:
         UsageError: `out` holds something else, or an argument can't be used.
-        HFSelectError: No row can be trained on, or the loss became non-finite.
+        HFSelectError: No row can be trained on, or the loss or a weight became non-finite.
         MissingExtra: torch, transformers, accelerate or peft is needed and not installed.
     """
     from hf_select.scoring.weights import weights_identity

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hf_select.errors import UsageError, require
+from hf_select.errors import HFSelectError, UsageError, require
 from hf_select.training import callbacks
 from hf_select.training.batches import StepBatches
 from hf_select.training.collate import Passes, PoolRows, Usable, usable_rows
@@ -153,8 +153,25 @@ def _save(
     if not config.keep_adapter:
         learner = learner.to(stored)
         learner.config = untouched
+    _check_finite(learner, config)
     learner.save_pretrained(out)
     processor.save_pretrained(out)
+
+
+def _check_finite(learner: nn.Module, config: FitConfig) -> None:
+    """Refuse to save broken weights: the loss is looked at when it is logged, and the last steps may come after that.
+
+    Raises:
+        HFSelectError: A weight is infinite or no number.
+    """
+    import torch
+
+    broken = next((name for name, p in learner.named_parameters() if not torch.isfinite(p).all()), None)
+    if broken is not None:
+        raise HFSelectError(
+            f"the weights {broken} hold values that are no finite numbers: lower lr (now {config.peak_lr:g}) or set"
+            " dtype to float32, and start again in a new folder."
+        )
 
 
 def _set_precisions(learner: nn.Module, precision: str) -> None:

@@ -213,6 +213,12 @@ def test_a_loss_that_is_no_number_stops_the_run(llava, pool, tmp_path):
         fit(str(llava), pool, tmp_path / "out", config=FitConfig(max_steps=9, lr=1e30), device="cpu")
 
 
+def test_weights_that_are_no_numbers_after_the_last_logged_loss_are_not_saved(llava, pool, tmp_path):
+    with pytest.raises(HFSelectError, match=r"weights \S+ hold values .*lower lr \(now 1e\+39\)"):
+        fit(str(llava), pool, tmp_path / "out", config=FitConfig(lr=1e39, **ONE_STEP), device="cpu")
+    assert not (tmp_path / "out" / "model.safetensors").exists()
+
+
 def test_the_card_names_pool_and_model_and_counts_rows(llava, rows, broken, tmp_path):
     config = FitConfig(**ONE_STEP, lr=3e-5)
     result = fit(
