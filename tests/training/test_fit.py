@@ -16,6 +16,7 @@ from hf_select.errors import HFSelectError, UsageError
 from hf_select.pool.view import PoolView
 from hf_select.scoring.encode import ChatEncoder
 from hf_select.scoring.model import load_vlm
+from hf_select.training.callbacks import FiniteLoss
 from hf_select.training.fit import FitConfig, fit
 
 ONE_STEP = {"max_steps": 1, "warmup": 0.0, "batch_size": 8}
@@ -213,9 +214,10 @@ def test_a_loss_that_is_no_number_stops_the_run(llava, pool, tmp_path):
         fit(str(llava), pool, tmp_path / "out", config=FitConfig(max_steps=9, lr=1e30), device="cpu")
 
 
-def test_weights_that_are_no_numbers_after_the_last_logged_loss_are_not_saved(llava, pool, tmp_path):
-    with pytest.raises(HFSelectError, match=r"weights \S+ hold values .*lower lr \(now 1e\+39\)"):
-        fit(str(llava), pool, tmp_path / "out", config=FitConfig(lr=1e39, **ONE_STEP), device="cpu")
+def test_weights_that_are_no_numbers_after_the_last_logged_loss_are_not_saved(llava, pool, tmp_path, monkeypatch):
+    monkeypatch.setattr(FiniteLoss, "on_log", lambda *_, **__: None)
+    with pytest.raises(HFSelectError, match=r"weights \S+ hold values .*lower lr \(now 1e\+30\)"):
+        fit(str(llava), pool, tmp_path / "out", config=FitConfig(max_steps=3, lr=1e30), device="cpu")
     assert not (tmp_path / "out" / "model.safetensors").exists()
 
 
