@@ -14,6 +14,7 @@ from hf_select.resources import resource_dir
 CLASSES: dict[str, dict[str, str]] = {
     "scorers": {
         "AnswerLoss": "hf_select.scoring.answer_loss",
+        "TokenCount": "hf_select.scoring.token_count",
         "RowFacts": "hf_select.scoring.row_facts",
     },
     "samplers": {

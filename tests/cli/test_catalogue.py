@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import inspect
 import json
+import pkgutil
 
 import pytest
 
 from hf_select.cli.catalogue import CLASSES, KINDS, entries, entry
 from hf_select.cli.main import main
+from hf_select.sampling.sampler import Sampler
+from hf_select.scoring.scorer import Scorer
 
 
 def classes():
@@ -28,6 +32,23 @@ def test_every_kind_has_something_and_names_are_unique():
     assert {item.kind for item in entries()} == set(KINDS)
     names = [item.name for item in entries()]
     assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize(
+    ("kind", "folder", "base"), [("scorers", "scoring", Scorer), ("samplers", "sampling", Sampler)]
+)
+def test_nothing_is_missing(kind, folder, base):
+    package = importlib.import_module(f"hf_select.{folder}")
+    for module in pkgutil.iter_modules(package.__path__):
+        importlib.import_module(f"{package.__name__}.{module.name}")
+    found, todo = set(), [base]
+    while todo:
+        classes = todo.pop().__subclasses__()
+        found |= {
+            c.__name__ for c in classes if c.__module__.startswith(package.__name__) and not inspect.isabstract(c)
+        }
+        todo += classes
+    assert set(CLASSES[kind]) == found
 
 
 def test_ls(capsys):
