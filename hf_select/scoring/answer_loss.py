@@ -11,7 +11,7 @@ from hf_select.scoring import memory
 from hf_select.scoring.contexts import CONTEXTS, known_context
 from hf_select.scoring.model import Dtype, load_vlm, resolve_dtype
 from hf_select.scoring.scorer import Scorer, runtime
-from hf_select.scoring.weights import weights_identity
+from hf_select.scoring.weights import commit_to_load, weights_identity
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, ProcessorMixin
@@ -145,7 +145,7 @@ class AnswerLoss(Scorer):
         weights, adapter = self.resolved["weights"], self.resolved.get("adapter", {})
         return load_vlm(
             self.model,
-            weights.get("commit") or weights.get("base", {}).get("commit"),
+            commit_to_load(weights),
             self.adapter,
             self.resolved["dtype"],
             self.device,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hf_select.scoring.scorer import Scorer
-from hf_select.scoring.weights import weights_identity
+from hf_select.scoring.weights import commit_to_load, weights_identity
 
 if TYPE_CHECKING:
     from hf_select.pool.row import Row
@@ -48,8 +48,7 @@ class TokenCount(Scorer):
         from hf_select.scoring.encode import ChatEncoder
         from hf_select.scoring.model import load_processor
 
-        weights = self.resolved["weights"]
-        commit = weights.get("commit") or weights.get("base", {}).get("commit")
+        commit = commit_to_load(self.resolved["weights"])
         return ChatEncoder(load_processor(self.model, commit, self.trust_remote_code))
 
     def score(self, rows: Sequence[Row]) -> dict[str, list]:

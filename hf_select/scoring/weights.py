@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,14 @@ def weights_identity(model: str, revision: str | None = None) -> dict[str, Any]:
     if model.startswith((".", "~", os.sep)) or model.count("/") > 1 or folder.exists():
         raise UsageError(f"there is no model folder at {model}: give a folder or a Hub id such as org/name.")
     return {"hub": model, "commit": _commit(model, revision)}
+
+
+def commit_to_load(identity: Mapping[str, Any]) -> str | None:
+    """Return the commit at which to load what an identity stands for; None where all of it is in folders.
+
+    It is a Hub model's own, or for an adapter in a folder that of its base on the Hub.
+    """
+    return identity.get("commit") or identity.get("base", {}).get("commit")
 
 
 def _commit(model: str, revision: str | None) -> str:

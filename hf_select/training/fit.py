@@ -72,7 +72,7 @@ def fit(
         HFSelectError: No row can be trained on, or the loss or a weight became non-finite.
         MissingExtra: torch, transformers, accelerate or peft is needed and not installed.
     """
-    from hf_select.scoring.weights import weights_identity
+    from hf_select.scoring.weights import commit_to_load, weights_identity
 
     config, view, out = config or FitConfig(), view or PoolView(), Path(out)
     identity = {
@@ -91,8 +91,7 @@ def fit(
 
     from hf_select.training.run import Names, train
 
-    commit = identity["model"].get("commit", revision)
-    names = Names(model, commit, pool_name, pool_revision, license)
+    names = Names(model, commit_to_load(identity["model"]), pool_name, pool_revision, license)
     return train(record, pool, out, config=config, view=view, device=device, names=names)
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from hf_select.errors import HFSelectError, UsageError
 from hf_select.scoring import weights
-from hf_select.scoring.weights import weights_identity
+from hf_select.scoring.weights import commit_to_load, weights_identity
 
 
 @pytest.fixture(autouse=True)
@@ -104,6 +104,13 @@ def test_an_adapter_folder_brings_its_base(tmp_path):
     after = weights_identity(str(adapter))
     assert after["digest"] == before["digest"]
     assert after != before
+
+
+def test_what_is_loaded_is_what_was_identified():
+    assert commit_to_load({"hub": "org/model", "commit": "a" * 40}) == "a" * 40
+    assert commit_to_load({"digest": "d"}) is None
+    assert commit_to_load({"digest": "d", "base": {"digest": "e"}}) is None
+    assert commit_to_load({"digest": "d", "base": {"hub": "org/base", "commit": "b" * 40}}) == "b" * 40
 
 
 def test_a_hub_model_is_a_commit(monkeypatch):
