@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -34,7 +35,7 @@ class GroupedSampler(Sampler):
             "column:NAME*score_bins" for the score bins, cut over all rows, inside each label.
         bins: How many score bins.
         bin_rule: "equal_count" or "equal_width".
-        alpha: 0 gives the allocation's weights alone; larger prefers groups of high scores more.
+        alpha: 0 gives the allocation's weights alone; larger prefers groups of high scores more, negative ones low.
         within: "uniform" draws inside a group, "top" takes its highest scores.
         drop_top: Share of the rows with the highest scores to leave out (label noise), rounded down.
         stage: Draws of different stages are independent even under one seed.
@@ -59,6 +60,8 @@ class GroupedSampler(Sampler):
             raise UsageError(f"groups is 'score_bins', 'column:NAME' or 'column:NAME{_CROSSED}', not {self.groups!r}")
         if self.bins < 1:
             raise UsageError(f"bins is a whole number of at least 1, not {self.bins}")
+        if not math.isfinite(self.alpha):
+            raise UsageError(f"alpha is a finite number, not {self.alpha}; 0 spreads the budget evenly over groups")
         if self.bin_rule not in ("equal_count", "equal_width"):
             raise UnknownName("bin rule", self.bin_rule, ("equal_count", "equal_width"))
         if self.within not in ("uniform", "top"):
@@ -92,8 +95,10 @@ class GroupedSampler(Sampler):
             order = at[random_order([addresses[i] for i in at.tolist()], seed=seed, stage=self.stage)]
         rank = relative_ranks(considered)
         counts = np.bincount(codes[ranked], minlength=len(names))
-        means = np.bincount(codes[ranked], weights=rank[ranked], minlength=len(names)) / np.maximum(counts, 1)
-        factors = np.where(counts > 0, means**self.alpha, 0.0)
+        sums = np.bincount(codes[ranked], weights=rank[ranked], minlength=len(names))
+        factors = np.zeros(len(names))
+        some = counts > 0
+        factors[some] = (sums[some] / counts[some]) ** self.alpha
         return Plan(order, codes, names, factors, notes, {"drop_top": dropped} if dropped else {})
 
     def _groups(self, rows: ScoredRows, considered: np.ndarray) -> tuple[np.ndarray, list[str], list[str]]:

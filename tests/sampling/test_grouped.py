@@ -69,6 +69,13 @@ def test_groups_by_column_and_by_column_and_bins(scored):
     }
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_negative_alpha_prefers_low_scores_and_empty_groups_get_nothing(scored):
+    table = scored([1.0, 1.0, 1.0, 2.0], keys=list("abcd"))
+    picked = GroupedSampler(score="score", bins=6, bin_rule="equal_width", alpha=-1).select(table, 3)
+    assert [q.quota for q in picked.quotas] == [2, 0, 0, 0, 0, 1]
+
+
 def test_sch_22_rows_without_a_task_form_a_group(scored):
     table = scored([1, 2, 3], tasks=["t", None, None])
     picked = GroupedSampler(score="score", groups="column:row_task").select(table, 2)
@@ -110,6 +117,8 @@ def test_tokens_by_group_quota(scored):
         ({"within": "random"}, UnknownName, "uniform"),
         ({"bin_rule": "count"}, UnknownName, "equal_count"),
         ({"drop_top": 1.0}, UsageError, "below 1"),
+        ({"alpha": float("nan")}, UsageError, "finite number"),
+        ({"alpha": float("inf")}, UsageError, "finite number"),
     ],
 )
 def test_refusals(settings_, error, says):
@@ -122,7 +131,7 @@ def test_refusals(settings_, error, says):
     st.lists(st.one_of(st.none(), st.sampled_from([0.0, 1.0, 2.5])), max_size=40),
     st.integers(0, 45),
     st.integers(1, 12),
-    st.sampled_from([0.0, 1.0, 3.0]),
+    st.sampled_from([0.0, 1.0, 3.0, -1.0]),
     st.sampled_from(["score_bins", "column:row_task", "column:row_task*score_bins"]),
     st.sampled_from(["uniform", "top"]),
     st.sampled_from(["safe", "paper", "paper-vision-flan"]),
