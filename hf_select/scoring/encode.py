@@ -143,9 +143,10 @@ class ChatEncoder:
                 return_offsets_mapping=True,
                 return_text_replacement_offsets=True,
             )
-        except ValueError as error:
+        except (ValueError, ArithmeticError, IndexError) as error:
+            # A side that rounds to 0 ends in a division by it, or in an empty list of tiles.
             what = "image_unreadable" if images else "template"
-            raise RowProblem(what, f"the model's processor refuses this row: {error}") from error
+            raise RowProblem(what, f"the model's processor refuses this row: {error!r:.300}") from error
 
     def _open(self, images: tuple[RowImage, ...]) -> list[Any]:
         known, opened = self._opened

@@ -352,12 +352,13 @@ def test_unknown_model_folder_is_one_sentence(tmp_path):
         AnswerLoss(model=str(tmp_path / "nothing")).identity()
 
 
-def test_picture_that_the_processor_refuses_costs_its_own_row(scorer, monkeypatch):
+@pytest.mark.parametrize("kind", [ValueError, ZeroDivisionError, IndexError])
+def test_picture_that_the_processor_refuses_costs_its_own_row(scorer, monkeypatch, kind):
     rows = [chat((picture(), "Colour?"), "Red."), chat("Say hi.", "Hi.")]
     image_processor = scorer.loaded.encoder.processor.image_processor._inner
 
     def refuse(*args, **kwargs):
-        raise ValueError("absolute aspect ratio must be smaller than 200")
+        raise kind("absolute aspect ratio must be smaller than 200")
 
     monkeypatch.setattr(image_processor, "preprocess", refuse)
     rows[0] = chat((RowImage.of(Image.new("RGB", (500, 1))), "Colour?"), "Red.")

@@ -25,12 +25,12 @@ PINS = {
     AnswerLoss: (
         1,
         [AnswerLoss.adds.fget, AnswerLoss.score, contexts, encode, losses, prompts, pixels],
-        "224ae62d2caeaed8",
+        "6b2ff77dbd8781d7",
     ),
     TokenCount: (
         1,
         [TokenCount.adds.fget, TokenCount.score, TokenCount._count, contexts, encode, prompts, pixels],
-        "ced881ae51649502",
+        "a3d001cc16f543c8",
     ),
 }
 
