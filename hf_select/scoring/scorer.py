@@ -14,8 +14,8 @@ A new scorer is one file:
             return {f"{self.prefix}words": [sum(len(a.split()) for a in row.answers) for row in rows]}
 
 Limits to know: weights given by a path are looked at again when `datasets` hashes the scorer or `score()` starts, and
-images of your own path-based dataset are seen by their path only (a changed picture under the same path is noticed
-after `read_pool`, whose fingerprint holds sizes and times, or with `datasets.disable_caching()`).
+images of a dataset that holds paths are seen by their path only. A changed picture under the same path is noticed where
+`read_pool` read local JSON, since that pool's fingerprint holds sizes and times, or with `datasets.disable_caching()`.
 """
 
 from __future__ import annotations
