@@ -68,8 +68,8 @@ def score(
         UsageError: A column exists already, the schema isn't recognised, or `pool` is no single dataset.
         HFSelectError: A shard has too few rows; it is named.
 
-    A picture changed under its old path is noticed in pools that `read_pool` read from local JSON. For any other dataset
-    that holds paths (Parquet, `save_to_disk`, your own), give a fresh `cache_dir` or call `datasets.disable_caching()`
+    A picture changed under its old path is noticed in pools that `read_pool` read from local JSON. For other datasets
+    that hold paths (Parquet, `save_to_disk`, your own), give a fresh `cache_dir` or call `datasets.disable_caching()`
     after changing pictures; files that were missing or empty are looked at again each time.
     """
     from datasets import Dataset
