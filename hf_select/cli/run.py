@@ -42,7 +42,8 @@ class MLLMSelectorOptions(FitOptions, PoolOptions):
     final_fit: bool = option(False, help="also tune the model on the chosen subset")
     score_dtype: str = option("auto", help="precision of scoring: auto, float32 or bfloat16")
     device: str | None = option(None, help="where models run: cpu, cuda, cuda:1, mps; default the best there is")
-    shards: int | None = option(None, help="into how many shards scoring is cut; a kill costs at most one")
+    shards: int | None = option(None, help="into how many shards scoring is cut; a kill costs at most one a process")
+    num_proc: int | None = option(None, help="processes that share scoring on a CPU")
 
 
 def run(options: MLLMSelectorOptions, out: Output) -> int:
@@ -61,7 +62,7 @@ def run(options: MLLMSelectorOptions, out: Output) -> int:
         return _dry_run(options, source, budget, method, folder, out)
     with folder.claimed():
         result = run_mllm_selector(
-            Pipeline(source, folder, device=options.device, shards=options.shards),
+            Pipeline(source, folder, device=options.device, shards=options.shards, num_proc=options.num_proc),
             options.model,
             budget,
             method=method,

@@ -27,7 +27,8 @@ class ScoreOptions(PoolOptions):
     max_length: int | None = option(None, help="window in tokens; longer rows get a status instead of a score")
     dtype: str = option("auto", help="precision: auto, float32 or bfloat16")
     device: str | None = option(None, help="where the model runs: cpu, cuda, cuda:1, mps; default the best there is")
-    shards: int | None = option(None, help="into how many shards scoring is cut; a kill costs at most one")
+    shards: int | None = option(None, help="into how many shards scoring is cut; a kill costs at most one a process")
+    num_proc: int | None = option(None, help="processes that share scoring on a CPU")
 
 
 def run(options: ScoreOptions, out: Output) -> int:
@@ -58,7 +59,9 @@ def run(options: ScoreOptions, out: Output) -> int:
     )
     folder = RunFolder(options.out, out.note)
     with folder.claimed():
-        scored = Pipeline(source, folder, device=options.device, shards=options.shards).score("score", scorer)
+        scored = Pipeline(
+            source, folder, device=options.device, shards=options.shards, num_proc=options.num_proc
+        ).score("score", scorer)
     statuses: dict[str, int] = {}
     for status in scored["loss_status"].to_pylist():
         statuses[status] = statuses.get(status, 0) + 1

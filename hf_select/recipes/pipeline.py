@@ -61,15 +61,23 @@ class Pipeline:
         folder: Where the stages' records and results lie.
         device: Where models run; None chooses.
         shards: Into how many shards scoring is cut; None chooses.
+        num_proc: Processes that share the shards, for scoring on a CPU.
     """
 
     def __init__(
-        self, source: Source, folder: RunFolder, *, device: str | None = None, shards: int | None = None
+        self,
+        source: Source,
+        folder: RunFolder,
+        *,
+        device: str | None = None,
+        shards: int | None = None,
+        num_proc: int | None = None,
     ) -> None:
         self.source = source
         self.folder = folder
         self.device = device
         self.shards = shards
+        self.num_proc = num_proc
 
     @cached_property
     def pool(self) -> Dataset:
@@ -184,6 +192,7 @@ class Pipeline:
             *scorers,
             view=self.source.view,
             shards=self.shards,
+            num_proc=self.num_proc,
             cache_dir=self.path / "shards",
             stats=stats,
         )
