@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
-import os
 import socket
 import urllib.error
 import urllib.request
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
+from hf_select.files import replacing
 from hf_select.pool.pixels import ImageProblem, quoted
 
 MAX_BYTES = 64_000_000
@@ -66,10 +66,8 @@ def fetch(url: str, *, check: Callable[[str], None] = refuse_unsafe) -> bytes:
     if kept.is_file():
         return kept.read_bytes()
     data = _ask(url, check)
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    part = kept.with_name(f"{kept.name}.{os.getpid()}.part")
-    part.write_bytes(data)
-    part.replace(kept)
+    with replacing(kept) as part:
+        part.write_bytes(data)
     return data
 
 

@@ -49,7 +49,7 @@ class StageRecord:
 
 def digest(inputs: Mapping[str, Any]) -> str:
     """Return 16 hex digits over JSON-able `inputs`, the same in every process."""
-    blob = json.dumps(inputs, sort_keys=True, ensure_ascii=False, default=str)
+    blob = json.dumps(inputs, sort_keys=True, ensure_ascii=False)
     return hashlib.blake2b(blob.encode(), digest_size=8).hexdigest()
 
 
