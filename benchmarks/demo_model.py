@@ -2,7 +2,7 @@
 
     OMP_NUM_THREADS=1 python benchmarks/demo_model.py hf_select/demo/model
 
-About ten minutes of one core. Everything is drawn and ordered by a fixed seed; float sums differ between machines, so
+About nine minutes of one core. Everything is drawn and ordered by a fixed seed; float sums differ between machines, so
 a rebuild is compared by its loss on held-out lessons (tests/demo/test_train.py), which is printed here too.
 """
 

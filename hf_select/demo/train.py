@@ -1,6 +1,6 @@
 """Trains the model that the demo starts from: first its eyes on patch labels, then its language on lessons.
 
-`build(out)` takes about eight minutes of one core and writes a LLaVA checkpoint (config, half-precision safetensors,
+`build(out)` takes about nine minutes of one core and writes a LLaVA checkpoint (config, half-precision safetensors,
 tokenizer, processor). Everything is drawn and ordered by `SEED`; float sums differ between machines, so a rebuild is
 compared by its loss on held-out lessons (`held_out_loss`), not by bytes.
 """
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 SEED = 0
-VISION_STEPS = 350
+VISION_STEPS = 300
 LANGUAGE_STEPS = 700
 BATCH = 8
 TURNS = 4

@@ -10,10 +10,10 @@ from hf_select.demo import train
 from hf_select.demo.lessons import draw, lessons
 from hf_select.demo.run import MODEL
 
-LOSS = 0.0
+LOSS = 0.526
 """Held-out loss of the shipped model, nats a token, as `benchmarks/demo_model.py` printed it."""
 
-TOLERANCE = 0.05
+TOLERANCE = 0.1
 """How far a rebuild may be from it: sums in another order give another path through training."""
 
 
