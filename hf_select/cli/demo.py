@@ -20,7 +20,7 @@ class DemoOptions:
 
     out: Path | None = option(None, help="keep pool, models and subsets in this folder; default a temporary one")
     seeds: int = option(1, help="repeat with so many seeds and show 95 % intervals (Student's t over seeds)")
-    rows: int = option(2000, help="rows of the drawn pool")
+    rows: int = option(1600, help="rows of the drawn pool")
     held_out: int = option(40, help="held-out questions a task")
     budget: str = option("15%", help='what both subsets may keep: "15%" or a number of rows')
     epochs: float = option(8.0, help="passes over the rows in every fit")
@@ -38,7 +38,7 @@ def run(options: DemoOptions, out: Output) -> int:
 
 def _run(options: DemoOptions, folder: Path, out: Output) -> int:
     from hf_select.demo.report import as_dict, render
-    from hf_select.demo.run import DemoConfig, run_demo
+    from hf_select.demo.run import DemoConfig, calm, run_demo
 
     config = DemoConfig(rows=options.rows, held_out=options.held_out, budget=options.budget, epochs=options.epochs)
     if out.dry_run:
@@ -47,6 +47,7 @@ def _run(options: DemoOptions, folder: Path, out: Output) -> int:
             data={"rows": config.rows, "seeds": options.seeds, "budget": config.budget},
         )
         return 0
+    calm()
     result = run_demo(folder, config, seeds=options.seeds, note=out.note)
     kept = f"\n\neverything is in {folder}; `hf-select status {folder}/seed-0` shows the run" if options.out else ""
     out.result(human=render(result) + kept, data=as_dict(result), quiet=f"{as_dict(result)['gain']['mean']:.2f}")

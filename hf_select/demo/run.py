@@ -5,9 +5,12 @@ Everything but the drawing is the real tool: the recipe, its staged run, the tra
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +18,9 @@ from hf_select.demo.measure import Picked, held_out_scores, look_at
 from hf_select.demo.pool import COPIES, WRONG, DemoPool, draw_pool
 
 if TYPE_CHECKING:
-    from hf_select.recipes.pipeline import Pipeline
+    from hf_select.recipes.mllm_selector import MLLMSelector
+    from hf_select.recipes.pipeline import Pipeline, Source
+    from hf_select.sampling.budget import Budget
     from hf_select.sampling.selection import Selection
     from hf_select.training.config import FitConfig
 
@@ -25,9 +30,22 @@ MODEL = Path(__file__).resolve().parent / "model"
 START, RANDOM, CHOSEN = "start", "random", "mllm_selector"
 
 
+_MEANS = {
+    "check": "every row is looked at once",
+    "seed": "5 % of the rows are drawn at random",
+    "fit-seed": "they tune the seed model",
+    "score": "the seed model's loss on each answer is the row's necessity",
+    "select": "rows are drawn from ten bins of necessity, more from the upper ones",
+    "subset": "the chosen rows become a folder that load_dataset reads",
+    "fit-final": "the shipped model is tuned on the chosen rows",
+    "random": "as many rows are drawn at random, the seed rows among them",
+    "fit-random": "the shipped model is tuned on those, with the same steps",
+}
+
+
 @dataclass(frozen=True, kw_only=True)
 class DemoConfig:
-    """Sizes of the demo; the defaults fit four minutes of two cores.
+    """Sizes of the demo; the defaults take about four minutes of two cores.
 
     Attributes:
         rows: Rows of the pool, planted ones included.
@@ -37,7 +55,7 @@ class DemoConfig:
         learning_rate: Peak learning rate of every fit.
     """
 
-    rows: int = 2000
+    rows: int = 1600
     held_out: int = 40
     budget: str = "15%"
     epochs: float = 8.0
@@ -71,12 +89,14 @@ class SeedResult:
 
 @dataclass(frozen=True)
 class DemoResult:
-    """All seeds, and how much was planted in the pool."""
+    """All seeds, how much was planted in the pool, and what this call cost (less where stages were reused)."""
 
     config: DemoConfig
     pool: DemoPool
     seeds: list[SeedResult]
     draw_seconds: float
+    wall_seconds: float
+    cpu_seconds: float
 
     @property
     def planted(self) -> dict[str, float]:
@@ -95,7 +115,7 @@ def run_demo(out: Path, config: DemoConfig, *, seeds: int, note: Callable[[str],
 
     Cost: per seed one forward pass over the pool, three fits, two rounds of answers.
     """
-    started = time.time()
+    started, cpu = time.time(), _processor_seconds()
     note(f"drawing a pool of {config.rows:,} rows")
     pool = draw_pool(out / "pool", rows=config.rows, held_out=config.held_out)
     drawn = time.time() - started
@@ -103,7 +123,7 @@ def run_demo(out: Path, config: DemoConfig, *, seeds: int, note: Callable[[str],
     note(f"answering {len(documents)} held-out questions with the model as shipped")
     start = held_out_scores(MODEL, documents)
     results = [_one_seed(out, pool, config, seed, start, note) for seed in range(seeds)]
-    return DemoResult(config, pool, results, drawn)
+    return DemoResult(config, pool, results, drawn, time.time() - started, _processor_seconds() - cpu)
 
 
 def _one_seed(
@@ -114,23 +134,27 @@ def _one_seed(
     from hf_select.recipes.stages import RunFolder
     from hf_select.sampling.budget import Budget
 
-    folder = RunFolder(out / f"seed-{seed}", lambda text: note(f"seed {seed}: {text}"))
-    with folder.claimed():
-        pipeline = Pipeline(Source(pool=str(drawn.file)), folder, device="cpu")
-        budget, fit = Budget(config.budget), config.fit(seed)
-        method = MLLMSelector()
+    folder = RunFolder(out / f"seed-{seed}", lambda text: note(f"seed {seed}: {_told(text)}"))
+    source = Source(pool=str(drawn.file))
+    budget, fit, method = Budget(config.budget), config.fit(seed), MLLMSelector()
+    # The random subset is tuned on in a process of its own, one thread each: on two cores that is the quickest, and
+    # two threads on so small a model wait for each other most of the time.
+    beside = ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=calm)
+    with folder.claimed(), beside:
+        pipeline = Pipeline(source, folder, device="cpu")
+        random = _random_subset(pipeline, method, budget, seed)
+        later = beside.submit(_tune_on_random, source, folder.path, random, fit, str(MODEL), drawn)
+        note(f"seed {seed}: fit-random: {_MEANS['fit-random']} ...")
         chosen = run_mllm_selector(
             pipeline, str(MODEL), budget, method=method, fit=fit, seed=seed, final_fit=True, score_dtype="float32"
         )
-        random = _random_subset(pipeline, chosen.selection, budget, seed)
-        random_model = pipeline.fit("random", str(MODEL), None, random, fit)
-        documents, scores, answering = drawn.held_out(), {START: start}, time.time()
-        for name, model in ((RANDOM, random_model), (CHOSEN, chosen.final_model)):
-            note(f"seed {seed}: answering with the model tuned on the {name} subset")
-            scores[name] = held_out_scores(model, documents)
-        seconds = {record.name: record.seconds for record in folder.records()}
-        seconds["answers"] = time.time() - answering
-        view = pipeline.source.view
+        note(f"seed {seed}: answers: both tuned models answer the held-out questions ...")
+        started = time.time()
+        scores = {START: start, CHOSEN: held_out_scores(chosen.final_model, drawn.held_out())}
+        answering = time.time() - started
+        scores[RANDOM] = later.result()
+        seconds = {record.name: record.seconds for record in folder.records()} | {"answers": answering}
+        view = source.view
         picked = {
             RANDOM: look_at(random, pipeline.pool, drawn, view),
             CHOSEN: look_at(chosen.selection, pipeline.pool, drawn, view),
@@ -138,15 +162,47 @@ def _one_seed(
     return SeedResult(seed, scores, picked, seconds)
 
 
-def _random_subset(pipeline: Pipeline, chosen: Selection, budget: object, seed: int) -> Selection:
+def _random_subset(pipeline: Pipeline, method: MLLMSelector, budget: Budget, seed: int) -> Selection:
     """Draw the same number of rows uniformly; both subsets hold the same seed rows, so only the rest differs."""
     from hf_select.sampling.uniform import Uniform
 
     facts = pipeline.check()
-    table = chosen.table.to_pylist()
-    seed_keys = [row["key"] for row in table if row["reason"] == "seed"]
+    seed_keys = method.choose_seed(facts, seed=seed).keys
 
     def draw() -> Selection:
         return Uniform(stage="random subset").select(facts, budget, seed=seed, include=seed_keys)
 
-    return pipeline.choose("random", {"budget": str(budget), "seed": seed, "seed_rows": seed_keys}, draw)
+    return pipeline.choose("random", {"budget": str(budget), "seed": seed, "seed_rows": list(seed_keys)}, draw)
+
+
+def _tune_on_random(
+    source: Source, folder: Path, random: Selection, fit: FitConfig, model: str, drawn: DemoPool
+) -> dict[str, float]:
+    from hf_select.recipes.pipeline import Pipeline
+    from hf_select.recipes.stages import RunFolder
+
+    tuned = Pipeline(source, RunFolder(folder), device="cpu").fit("random", model, None, random, fit)
+    return held_out_scores(tuned, drawn.held_out())
+
+
+def calm() -> None:
+    """One thread for this process, and no bars and advice of other libraries between the demo's own lines."""
+    import datasets
+
+    from hf_select.errors import require
+
+    require("torch", "models").set_num_threads(1)
+    datasets.disable_progress_bars()
+    logs = require("transformers", "models").utils.logging
+    logs.disable_progress_bar()
+    logs.set_verbosity_error()
+
+
+def _told(text: str) -> str:
+    stage = text.removesuffix(": started")
+    return f"{stage}: {_MEANS[stage]} ..." if stage != text and stage in _MEANS else text
+
+
+def _processor_seconds() -> float:
+    """Processor seconds of this process and of its children that have ended."""
+    return sum(os.times()[:4])

@@ -21,9 +21,10 @@ def fake(monkeypatch, tmp_path):
         scores = {name: dict.fromkeys(TASKS, 50.0) for name in ("start", "random", "mllm_selector")}
         picked = dict.fromkeys(("random", "mllm_selector"), Picked(10, 1, 1, dict.fromkeys(TASKS, 1)))
         results = [SeedResult(n, scores, picked, {"answers": 1.0}) for n in range(seeds)]
-        return DemoResult(config, DemoPool(tmp_path, frozenset(), frozenset()), results, 0.1)
+        return DemoResult(config, DemoPool(tmp_path, frozenset(), frozenset()), results, 0.1, 0.2, 0.3)
 
     monkeypatch.setattr("hf_select.demo.run.run_demo", run_demo)
+    monkeypatch.setattr("hf_select.demo.run.calm", lambda: None)
     return calls
 
 

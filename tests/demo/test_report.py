@@ -24,7 +24,9 @@ def _seed(number, random, chosen):
 
 def _result(tmp_path, *seeds):
     pool = DemoPool(tmp_path, frozenset(), frozenset())
-    return DemoResult(DemoConfig(rows=400, budget="10%"), pool, list(seeds), draw_seconds=0.5)
+    return DemoResult(
+        DemoConfig(rows=400, budget="10%"), pool, list(seeds), draw_seconds=0.5, wall_seconds=4.0, cpu_seconds=6.0
+    )
 
 
 def test_the_suite_has_a_known_metric_for_every_task():

@@ -29,6 +29,12 @@ def test_both_subsets_have_the_same_size_and_the_same_seed_rows(small):
     assert set(chosen.keys) != set(random.keys)
 
 
+def test_every_stage_is_explained(small):
+    notes = small[2]
+    assert "seed 0: fit-seed: they tune the seed model ..." in notes
+    assert not [note for note in notes if note.endswith("started")]
+
+
 def test_both_models_take_the_same_steps(small):
     import json
 
@@ -51,7 +57,8 @@ def test_the_same_call_again_reuses_every_stage(small):
     again = run_demo(out, result.config, seeds=1, note=notes.append)
     assert again.seeds[0].scores == result.seeds[0].scores
     assert again.seeds[0].picked == result.seeds[0].picked
-    assert not [note for note in notes if note.endswith("started")]
+    assert not [note for note in notes if note.endswith("...")]
+    assert sum(note.endswith("done before, reused") for note in notes) >= 8
 
 
 def test_the_answer_of_a_document_is_not_in_its_question(tmp_path):
