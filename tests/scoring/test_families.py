@@ -1,6 +1,6 @@
 """Every family of vision-language models goes through the same engine, with and without generation marks."""
 
-import os
+import sys
 
 import dialogues
 import pytest
@@ -13,7 +13,7 @@ from hf_select.scoring.engine import LossEngine
 from hf_select.scoring.model import context_window, load_vlm
 
 CONTEXTS = ("full", "no_question", "no_image")
-FAMILIES = tiny.TORCHVISION_FAMILIES if "HF_SELECT_TORCHVISION_DIR" in os.environ else tiny.FAMILIES
+FAMILIES = tiny.TORCHVISION_FAMILIES if "torchvision_shim" in sys.modules else tiny.FAMILIES
 TOLERANCE = 1e-5
 
 
