@@ -45,7 +45,7 @@ class AnswerLoss(Scorer):
         revision: Branch, tag or commit of a Hub model.
         adapter: Hub id or folder of a peft adapter to merge in.
         contexts: Which contexts to score: "full", "no_question", "no_image".
-        max_length: The window in tokens; None for the model's own.
+        max_length: The window in tokens; None for the model's own, which it never exceeds.
         prefix: Put before every column's name, so that scores of several models fit in one table.
         dtype: "auto" (bfloat16 on CUDA, float32 elsewhere), "float32" or "bfloat16".
         trust_remote_code: Whether code of the checkpoint may run.
@@ -123,7 +123,9 @@ class AnswerLoss(Scorer):
             model, processor = memory.recall(self.model)
         else:
             model, processor = self._load_weights()
-        window = self.max_length or context_window(model, processor.tokenizer)
+        window = context_window(model, processor.tokenizer)
+        if self.max_length is not None:
+            window = min(window, self.max_length)
         encoder = ChatEncoder(processor, window)
         return LossEngine(model, encoder, self.contexts, self.micro_batch, self.token_budget)
 

@@ -191,8 +191,9 @@ def test_txt_15_to_17_rows_beyond_the_window_leave_the_others_alone(folder):
         )
 
 
-def test_window_is_the_models_own_by_default(scorer):
+def test_window_is_the_models_own_and_never_more(scorer):
     assert scorer.loaded.encoder.max_length == 1024
+    assert AnswerLoss(model=scorer.model, max_length=4096).loaded.encoder.max_length == 1024
     assert scorer.score([chat("word " * 900, "Red.")])["loss_status"] == ["no_supervised_tokens"]
 
 
