@@ -54,8 +54,8 @@ def test_the_point_of_t_for_many_seeds():
     ("values", "words"),
     [
         ([NOISE - 0.1], "Undecided"),
-        ([NOISE + 2], "MLLM-Selector won against random by 5.0"),
-        ([-NOISE - 2], "random won against MLLM-Selector by 5.0"),
+        ([NOISE + 2], "MLLM-Selector won against random by 8.0"),
+        ([-NOISE - 2], "random won against MLLM-Selector by 8.0"),
         ([1.0, -1.0, 2.0], "contains 0"),
         ([4.0, 4.5, 5.0], "MLLM-Selector won: MLLM-Selector minus random is +4.5"),
         ([-4.0, -4.5, -5.0], "random won"),
@@ -66,10 +66,10 @@ def test_the_verdict_is_honest(values, words):
 
 
 def test_the_report_of_one_seed(tmp_path):
-    result = _result(tmp_path, _seed(0, 50.0, 57.5))
+    result = _result(tmp_path, _seed(0, 50.0, 58.5))
     text = render(result)
-    assert gains(result) == [7.5]
-    assert "10% of 400 rows" in text and "arXiv 2503.20502" in text and "+7.5" in text
+    assert gains(result) == [8.5]
+    assert "10% of 400 rows" in text and "arXiv 2503.20502" in text and "+8.5" in text
     assert "±" not in text
     assert all(task in text for task in TASKS)
     copies = next(line for line in text.splitlines() if line.startswith("exact copies"))
