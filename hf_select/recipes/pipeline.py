@@ -139,7 +139,7 @@ class Pipeline:
         inputs = self.pool_identity() | {
             "rows": rows.table["key"].to_pylist(),
             "model": weights_identity(model, revision),
-            "config": asdict(config),
+            "config": config.identity(),
         }
         out = self.path / "models" / f"{name}-{digest(inputs)[:8]}"
 
