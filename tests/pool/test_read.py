@@ -1,5 +1,4 @@
 import hashlib
-import json
 import os
 import sys
 
@@ -7,37 +6,17 @@ import datasets
 import pictures
 import pytest
 from datasets import Dataset, DatasetDict, Features, Image, List, Value
+from json_pools import BLUE, RED, row, turns, write
 
 from hf_select.errors import UnknownName, UsageError
 from hf_select.pool.read import read_pool
 from hf_select.pool.view import PoolView, exact_values
-
-RED = "img/red8x6.png"
-BLUE = "img/blue8x6.png"
 
 
 @pytest.fixture
 def root(tmp_path, monkeypatch):
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
     return pictures.write(tmp_path / "pool")
-
-
-def turns(question="<image>\nColour?", answer="Red."):
-    return [{"from": "human", "value": question}, {"from": "gpt", "value": answer}]
-
-
-def row(**fields):
-    return {"conversations": turns(), **fields}
-
-
-def write(root, name, records):
-    path = root / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.suffix == ".json":
-        path.write_text(json.dumps(records, indent=1))
-    else:
-        path.write_text("".join(json.dumps(record) + "\n" for record in records))
-    return path
 
 
 def rows(pool, **options):
