@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hf_select.errors import HFSelectError, UsageError
+from hf_select.errors import UsageError
+from hf_select.pool.embed import embedded_shards
 
 if TYPE_CHECKING:
-    import pyarrow as pa
     from datasets import Dataset
 
     from hf_select.pool.view import PoolView
     from hf_select.sampling.selection import Selection
 
-SHARD_BYTES = 200_000_000
-ROWS_AT_ONCE = 256
 WRITTEN = {"data", "selection.parquet", "recipe.yaml", "README.md"}
 """Everything a subset folder holds."""
 
@@ -62,7 +59,7 @@ def write_subset(
     shutil.rmtree(part, ignore_errors=True)
     (part / "data").mkdir(parents=True)
     names = []
-    for number, shard in enumerate(_shards(subset)):
+    for number, shard in enumerate(embedded_shards(subset)):
         names.append(f"data/{split}-{number:05d}.parquet")
         shard.to_parquet(part / names[-1])
     selection.save(part)
@@ -117,30 +114,3 @@ def _size_category(rows: int) -> str:
     """The Hub's word for a data set of so many rows."""
     steps = [(1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M")]
     return next((name for limit, name in steps if rows < limit), "n>1M")
-
-
-def _shards(subset: Dataset) -> Iterator[Dataset]:
-    """Cut `subset` into in-memory datasets of about `SHARD_BYTES` with every picture embedded."""
-    import pyarrow as pa
-    from datasets import Dataset
-
-    tables: list[pa.Table] = []
-    for start in range(0, len(subset), ROWS_AT_ONCE):
-        rows = subset.with_format("arrow")[start : start + ROWS_AT_ONCE]
-        tables.append(_embedded(rows, subset))
-        if sum(table.nbytes for table in tables) >= SHARD_BYTES:
-            yield Dataset(pa.concat_tables(tables))
-            tables = []
-    if tables:
-        yield Dataset(pa.concat_tables(tables))
-
-
-def _embedded(rows: pa.Table, subset: Dataset) -> pa.Table:
-    from datasets.table import embed_table_storage
-
-    try:
-        return embed_table_storage(rows.cast(subset.features.arrow_schema), remote_files=False)
-    except OSError as error:
-        raise HFSelectError(
-            f"a picture of a chosen row can't be read any more ({error}): restore it and run again."
-        ) from error
