@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
+
+_VECTOR = re.compile(r"fixed_size_list<(\w+)>\[([1-9]\d*)\]")
 
 
 class TypedColumn(list):
@@ -27,10 +30,18 @@ class TypedColumn(list):
         return list, (list(self),)
 
 
+def vector_type(dtype: str, dim: int) -> str:
+    """Return the name of the type of vectors: `fixed_size_list<float32>[384]`, a `List` of datasets."""
+    return f"fixed_size_list<{dtype}>[{dim}]"
+
+
 def arrow_type(dtype: str) -> pa.DataType:
-    """Return the Arrow type called `dtype` ("float32", "int32", "string", "bool", ...).
+    """Return the Arrow type called `dtype` ("float32", "int32", "string", "fixed_size_list<float32>[384]", ...).
 
     Raises:
         ValueError: If Arrow has no type of that name.
     """
+    vector = _VECTOR.fullmatch(dtype)
+    if vector is not None:
+        return pa.list_(pa.type_for_alias(vector[1]), int(vector[2]))
     return pa.type_for_alias(dtype)

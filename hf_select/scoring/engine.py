@@ -5,13 +5,13 @@ from __future__ import annotations
 import itertools
 import logging
 import math
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from hf_select.pool.row import OK
+from hf_select.scoring.ahead import ahead
 from hf_select.scoring.contexts import prompt_of
 from hf_select.scoring.encode import ChatEncoder, Encoded, RowProblem
 from hf_select.scoring.losses import evaluating, features_once, row_losses
@@ -27,7 +27,6 @@ logger = logging.getLogger(__name__)
 _AHEAD = 4
 _BUCKET = 8
 _ROWS, _TOKENS = 32, 16_384
-T, R = TypeVar("T"), TypeVar("R")
 
 
 @dataclass
@@ -108,7 +107,7 @@ class LossEngine:
                 todo.append(row)
             results.append(first[row.key])
         with evaluating(self.model), ThreadPoolExecutor(1) as pool:
-            prepared = _ahead(pool, lambda row: self._prepare(row, first[row.key]), todo)
+            prepared = ahead(pool, lambda row: self._prepare(row, first[row.key]), todo, _AHEAD)
             items = (item for item in prepared if item is not None)
             while window := list(itertools.islice(items, self._window())):
                 for batch in self._batches(window):
@@ -193,13 +192,3 @@ class LossEngine:
         else:
             result.status = "non_finite"
             result.reason = f"the loss in context {wrong} is {losses[wrong][0]}: the model overflows on this row"
-
-
-def _ahead(pool: ThreadPoolExecutor, work: Callable[[T], R], todo: Iterable[T]) -> Iterator[R]:
-    """Yield `work` of each in order, done by the pool a few steps ahead of who consumes it."""
-    source, waiting = iter(todo), deque[Future[R]]()
-    while True:
-        waiting.extend(pool.submit(work, one) for one in itertools.islice(source, _AHEAD - len(waiting)))
-        if not waiting:
-            return
-        yield waiting.popleft().result()

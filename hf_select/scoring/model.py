@@ -23,7 +23,7 @@ DTYPES = ("auto", "float32", "bfloat16")
 
 _SANE_WINDOW = 1_000_000
 _NO_BFLOAT16 = ("DEFAULT", "AVX2")
-_LOAD_ERRORS = (OSError, ValueError, ImportError, KeyError, RuntimeError)
+LOAD_ERRORS = (OSError, ValueError, ImportError, KeyError, RuntimeError)
 
 
 def load_vlm(
@@ -71,7 +71,7 @@ def load_vlm(
             trust_remote_code=trust_remote_code,
             output_loading_info=True,
         )
-    except _LOAD_ERRORS as error:
+    except LOAD_ERRORS as error:
         raise _unusable(model, error) from error
     if info["missing_keys"]:
         some = ", ".join(sorted(info["missing_keys"])[:3])
@@ -97,7 +97,7 @@ def load_processor(model: str, revision: str | None = None, trust_remote_code: b
         processor = transformers.AutoProcessor.from_pretrained(
             model, revision=revision, trust_remote_code=trust_remote_code
         )
-    except _LOAD_ERRORS as error:
+    except LOAD_ERRORS as error:
         raise _unusable(model, error) from error
     check_processor(processor, model)
     return processor
@@ -189,13 +189,14 @@ def _merged(model: PreTrainedModel, adapter: str, revision: str | None) -> PreTr
     try:
         return peft.PeftModel.from_pretrained(model, folder).merge_and_unload()
     except (ValueError, RuntimeError, KeyError) as error:
-        raise UsageError(f"the adapter {adapter} doesn't fit this model: {_first_line(error)}") from error
+        raise UsageError(f"the adapter {adapter} doesn't fit this model: {first_line(error)}") from error
 
 
 def _unusable(model: str, error: Exception) -> UsageError:
-    return UsageError(f"{model} can't be loaded as a vision-language model from safetensors: {_first_line(error)}")
+    return UsageError(f"{model} can't be loaded as a vision-language model from safetensors: {first_line(error)}")
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """Return the first line of an error's message, for one sentence about it."""
     text = str(error).strip() or type(error).__name__
     return text.splitlines()[0][:300]

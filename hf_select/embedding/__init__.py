@@ -1,0 +1,1 @@
+"""Embedders: scorers whose column is one vector a row."""
