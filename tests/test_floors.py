@@ -16,6 +16,7 @@ FLOORS = dict.fromkeys(GROUND, 0) | {
     "pool": 1,
     "sampling": 2,
     "scoring": 3,
+    "embedding": 3,
     "training": 4,
     "hub": 4,
     "evaluation": 5,

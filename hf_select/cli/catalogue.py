@@ -17,6 +17,10 @@ CLASSES: dict[str, dict[str, str]] = {
         "TokenCount": "hf_select.scoring.token_count",
         "RowFacts": "hf_select.scoring.row_facts",
     },
+    "embedders": {
+        "ImageEmbedding": "hf_select.embedding.image",
+        "TextEmbedding": "hf_select.embedding.text",
+    },
     "samplers": {
         "Top": "hf_select.sampling.ranked",
         "Middle": "hf_select.sampling.ranked",
@@ -28,7 +32,7 @@ CLASSES: dict[str, dict[str, str]] = {
         "MLLMSelector": "hf_select.recipes.mllm_selector",
     },
 }
-"""Kind -> class -> module. A new scorer, sampler or recipe adds its line here."""
+"""Kind -> class -> module. A new scorer, embedder, sampler or recipe adds its line here."""
 
 KINDS = (*CLASSES, "suites")
 

@@ -35,7 +35,8 @@ def test_every_kind_has_something_and_names_are_unique():
 
 
 @pytest.mark.parametrize(
-    ("kind", "folder", "base"), [("scorers", "scoring", Scorer), ("samplers", "sampling", Sampler)]
+    ("kind", "folder", "base"),
+    [("scorers", "scoring", Scorer), ("embedders", "embedding", Scorer), ("samplers", "sampling", Sampler)],
 )
 def test_nothing_is_missing(kind, folder, base):
     package = importlib.import_module(f"hf_select.{folder}")
