@@ -160,7 +160,7 @@ class VisionEncoder:
         try:
             with self.evaluating():
                 vectors = self.vectors(self.process(_GREY))
-        except PROCESS_ERRORS as error:
+        except (*PROCESS_ERRORS, AttributeError) as error:
             if isinstance(error, UsageError):
                 raise
             raise UsageError(
