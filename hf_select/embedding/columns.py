@@ -28,11 +28,19 @@ def vector_columns(name: str, storage: str, dim: int) -> dict[str, str]:
 
 
 def vector_results(name: str, storage: str, results: Sequence[np.ndarray | Refused]) -> dict[str, list]:
-    """Return the values of these columns: null where there is no vector."""
-    refused = [result if isinstance(result, Refused) else Refused(OK, "") for result in results]
-    kind = np.dtype(storage)
+    """Return the values of these columns: null where there is no vector, or none that `storage` can hold."""
+    stored = [result if isinstance(result, Refused) else _stored(result, storage) for result in results]
+    refused = [one if isinstance(one, Refused) else Refused(OK, "") for one in stored]
     return {
-        name: [None if isinstance(result, Refused) else result.astype(kind) for result in results],
+        name: [None if isinstance(one, Refused) else one for one in stored],
         f"{name}_status": [one.status for one in refused],
         f"{name}_reason": [one.reason for one in refused],
     }
+
+
+def _stored(vector: np.ndarray, storage: str) -> np.ndarray | Refused:
+    with np.errstate(over="ignore"):
+        stored = vector.astype(storage)
+    if np.isfinite(stored).all():
+        return stored
+    return Refused("non_finite", f"the vector has numbers that {storage} can't hold: store it as float32")

@@ -34,8 +34,8 @@ class ImageEmbedding(Scorer):
 
     Columns, each with `prefix` in front: `embedding`, a fixed-size list of `storage` numbers (null where the status
     isn't "ok"), `embedding_status` and `embedding_reason`. Statuses beside those of the row and its pictures:
-    "no_image" (a row of text only), "image_unprocessable" (the image processor refuses it, such as a line one pixel
-    high), "zero_vector" (nothing to normalise), "non_finite", "out_of_memory".
+    "no_image" (a row of text only), "image_unprocessable" (the image processor refuses it, or the encoder its shape),
+    "zero_vector" (nothing to normalise), "non_finite", "out_of_memory".
 
     A row with several pictures gets the mean of their vectors (each of unit length with `normalize`), normalised again;
     where one of them can't be used, neither can the row. A picture that its processor cuts into tiles is the mean of

@@ -104,7 +104,13 @@ class ImageEngine:
             return digest, Refused("image_unprocessable", reason)
 
     def _run(self, items: Sequence[tuple[str, np.ndarray]], parts: dict[str, list[np.ndarray | Refused]]) -> None:
-        vectors = self._batches.run([view for _, view in items])
+        vectors: Sequence[np.ndarray | Refused]
+        try:
+            vectors = self._batches.run([view for _, view in items])
+        except ValueError as error:
+            shape = " x ".join(map(str, items[0][1].shape))
+            reason = f"the encoder refuses the shape {shape} that the image processor gives: {first_line(error)}"
+            vectors = [Refused("image_unprocessable", reason)] * len(items)
         for (digest, _), vector in zip(items, vectors, strict=True):
             parts[digest].append(vector)
 

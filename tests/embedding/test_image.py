@@ -151,6 +151,10 @@ def test_zeros_and_infinities_are_statuses():
         out["embedding_reason"][0] == "the vector of image 'embedded image' is all zeros and can't be given unit length"
     )
     assert of(Means(), "zeros raw", normalize=False).score([black])["embedding"][0].tolist() == [0, 0, 0]
+    big = of(Means(1e6), "big", normalize=False, storage="float16").score([white])
+    assert big["embedding"] == [None] and big["embedding_reason"] == [
+        "the vector has numbers that float16 can't hold: store it as float32"
+    ]
     assert of(Means(float("inf")), "infinite").score([white])["embedding_status"] == ["non_finite"]
 
 

@@ -70,6 +70,16 @@ def test_clip_gets_the_final_norm_that_its_class_leaves_out(tmp_path):
         assert np.array_equal(embed(whole, **config), embed(alone, **config))
 
 
+def test_a_shape_that_the_encoder_refuses_costs_its_rows_only(tmp_path):
+    from transformers import CLIPImageProcessor
+
+    folder = tiny_encoders.clip(tmp_path)
+    CLIPImageProcessor(size={"shortest_edge": 56}, do_center_crop=False).save_pretrained(folder)
+    out = ImageEmbedding(model=str(folder)).score([*ROWS, chat((picture("red", (70, 70)), "?"), "!")])
+    assert out["embedding_status"] == ["image_unprocessable", "image_unprocessable", "ok"]
+    assert out["embedding_reason"][0].startswith("the encoder refuses the shape 3 x 56 x 74 that the image processor")
+
+
 def test_vit_and_swin(tmp_path):
     vit = tiny_encoders.vit(tmp_path / "vit")
     assert np.allclose(embed(vit), unit([o.last_hidden_state[:, 0] for o in plainly(vit)]), atol=1e-6)

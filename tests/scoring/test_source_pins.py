@@ -11,6 +11,9 @@ import textwrap
 
 import pytest
 
+from hf_select.embedding import columns, image_engine, pooling, text, text_engine, vectors, vision
+from hf_select.embedding.image import ImageEmbedding
+from hf_select.embedding.text import TextEmbedding
 from hf_select.pool import pixels
 from hf_select.pool.images import RowImage
 from hf_select.pool.row import Row
@@ -31,6 +34,16 @@ PINS = {
         1,
         [TokenCount.adds.fget, TokenCount.score, TokenCount._count, contexts, encode, prompts, pixels],
         "a3d001cc16f543c8",
+    ),
+    ImageEmbedding: (
+        1,
+        [ImageEmbedding.adds.fget, ImageEmbedding.score, columns, image_engine, pooling, vectors, vision, pixels],
+        "547a8d794afc5990",
+    ),
+    TextEmbedding: (
+        1,
+        [TextEmbedding.adds.fget, TextEmbedding.score, text.text_of, columns, pooling, text_engine, vectors],
+        "cc7a89e2d863d6cb",
     ),
 }
 
