@@ -41,11 +41,15 @@ def floor_min1(quota: np.ndarray, sizes: np.ndarray, total: int) -> np.ndarray:
     return _add_by_fraction(given, quota, sizes, total)
 
 
-def half_even(quota: np.ndarray, sizes: np.ndarray, total: int) -> np.ndarray:
-    """Round half to even, then +1 by descending size or -1 by ascending size (PreSel's rule inside a task)."""
+def half_even(quota: np.ndarray, sizes: np.ndarray, total: int, order_by: np.ndarray | None = None) -> np.ndarray:
+    """Round half to even, then +1 by descending size or -1 by ascending size (PreSel's rule inside a task).
+
+    `order_by` are the sizes that decide that order, where they aren't `sizes`: PreSel's count reference rows too.
+    """
     given = np.minimum(np.rint(quota).astype(np.int64), sizes)
+    order_by = sizes if order_by is None else order_by
     while (gap := total - int(given.sum())) != 0:
-        order = np.argsort(-sizes if gap > 0 else sizes, kind="stable")
+        order = np.argsort(-order_by if gap > 0 else order_by, kind="stable")
         movable = order[given[order] < sizes[order]] if gap > 0 else order[given[order] > 0]
         if movable.size == 0:
             break

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 SEED = "seed"
+FILLED = "filled"
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class Plan:
         factors: float64 of shape (groups,), multiplies the allocation's weights.
         notes: Sentences for the Selection.
         rejected: Rows the plan leaves out, by reason.
+        scores: float64 of shape (rows,), what the plan ranked by, where that is no column.
     """
 
     order: np.ndarray
@@ -46,6 +48,7 @@ class Plan:
     factors: np.ndarray
     notes: list[str] = field(default_factory=list)
     rejected: dict[str, int] = field(default_factory=dict)
+    scores: np.ndarray | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +62,7 @@ class Sampler(ABC):
     """
 
     reason: ClassVar[str]
+    included: ClassVar[str] = SEED
     allocation: Allocation = Allocation()
     duplicates: Literal["keep", "drop"] = "keep"
     cost: str = "n_tokens"
@@ -104,6 +108,7 @@ class Sampler(ABC):
             left = _less(budget.rows(len(rows)), len(seeds), "rows")
             quota, weights = self._quotas(plan, sizes, left)
             picked = pick_rows(plan.order, plan.codes, quota)
+            filled = self._fill(rows, plan, picked, left - len(picked), seed)
         else:
             spent = cost[seeds].sum()
             if np.isnan(spent):
@@ -112,12 +117,15 @@ class Sampler(ABC):
             tokens = np.bincount(plan.codes[plan.order], weights=cost[plan.order], minlength=len(plan.names))
             quota, weights = self._quotas(plan, tokens.astype(np.int64), left)
             picked = pick_tokens(plan.order, plan.codes, np.nan_to_num(cost).astype(np.int64), quota, left)
+            filled = np.empty(0, dtype=np.int64)
+        reasons = [self.included] * len(seeds) + [self.reason] * len(picked) + [FILLED] * len(filled)
+        picked = np.concatenate([picked, filled])
         quotas = _quota_table(plan, sizes, weights, quota, picked, cost)
         short = _shortfalls(budget, len(rows), len(seeds) + len(picked), quotas, None if cost is None else left)
         for note in short:
             logger.warning(note)
         return Selection(
-            self._table(rows, scores, seeds, picked, plan),
+            self._table(rows, scores if plan.scores is None else plan.scores, seeds, picked, plan, reasons),
             quotas,
             {
                 **self._recipe(),
@@ -133,6 +141,10 @@ class Sampler(ABC):
     @abstractmethod
     def _plan(self, rows: ScoredRows, scores: np.ndarray | None, free: np.ndarray, seed: int) -> Plan:
         """Order and group the rows at the positions `free` (ascending)."""
+
+    def _fill(self, rows: ScoredRows, plan: Plan, picked: np.ndarray, missing: int, seed: int) -> np.ndarray:
+        """Positions of further rows where the quotas left the budget `missing` rows short; none by default."""
+        return np.empty(0, dtype=np.int64)
 
     @property
     def _score(self) -> str | None:
@@ -174,12 +186,17 @@ class Sampler(ABC):
         return np.array([quota[name] for name in plan.names], dtype=np.int64), weights / whole if whole > 0 else weights
 
     def _table(
-        self, rows: ScoredRows, scores: np.ndarray | None, seeds: np.ndarray, picked: np.ndarray, plan: Plan
+        self,
+        rows: ScoredRows,
+        scores: np.ndarray | None,
+        seeds: np.ndarray,
+        picked: np.ndarray,
+        plan: Plan,
+        reasons: list[str],
     ) -> pa.Table:
         chosen = np.concatenate([seeds, picked])
         names = np.array(plan.names, dtype=object)
-        groups = [SEED] * len(seeds) + (names[plan.codes[picked]].tolist() if len(picked) else [])
-        reasons = [SEED] * len(seeds) + [self.reason] * len(picked)
+        groups = [self.included] * len(seeds) + (names[plan.codes[picked]].tolist() if len(picked) else [])
         keys = rows.addresses.take(pa.array(chosen))
         return selection_table(keys, groups, None if scores is None else scores[chosen], reasons)
 
