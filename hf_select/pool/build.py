@@ -47,15 +47,48 @@ def build(
     notes = ["image_null"] if len(given) < len(images) else []
     pieces = _places(turns, given, notes)
     messages, used = _messages(pieces, notes)
+    return _row(messages, used, notes, id=id, task=task, allow_urls=allow_urls)
+
+
+def build_pictures(
+    images: Sequence[RowImage | None], *, id: str | None, task: str | None, allow_urls: bool = False
+) -> Row:
+    """Build the row view of pictures without instructions: one user message of image places.
+
+    Args:
+        images: The row's image columns in order; None for a null inside a list.
+        id: The row's own id, for reasons.
+        task: The task label.
+        allow_urls: As in `build`.
+
+    Raises:
+        RowFault: "no_image", for a row without a picture.
+    """
+    used = [image for image in images if image is not None]
+    if not used:
+        raise RowFault("no_image", "has no picture, and nothing else of it is looked at")
+    notes = ["image_null"] if len(used) < len(images) else []
+    return _row([Message("user", (IMAGE,) * len(used))], used, notes, id=id, task=task, allow_urls=allow_urls)
+
+
+def _row(
+    messages: Sequence[Message],
+    images: Sequence[RowImage],
+    notes: Sequence[str],
+    *,
+    id: str | None,
+    task: str | None,
+    allow_urls: bool,
+) -> Row:
     if allow_urls:
-        used = [image.with_urls() for image in used]
+        images = [image.with_urls() for image in images]
     status, reason = "ok", ""
-    for image in used:
+    for image in images:
         problem = image.problem()
         if problem is not None:
             status, reason = problem[0], f"{named(id)}: {problem[1]}"
             break
-    return Row(tuple(messages), tuple(used), task, id, status, reason, tuple(notes))
+    return Row(tuple(messages), tuple(images), task, id, status, reason, tuple(notes))
 
 
 def named(id: str | None) -> str:

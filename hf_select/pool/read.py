@@ -104,6 +104,8 @@ def _files(path: Path) -> list[Path]:
         if path.suffix.lower() in _JSON + _PARQUET:
             return [path]
         raise UsageError(f"{path} is no JSON, JSONL or Parquet file; read are {', '.join(_JSON + _PARQUET)}.")
+    if (path / "selection.parquet").is_file() and (path / "data").is_dir():
+        path = path / "data"  # a subset folder: the selection beside the rows is no pool
     for found in (path.iterdir(), path.rglob("*")):
         files = sorted(file for file in found if file.is_file() and file.suffix.lower() in _JSON + _PARQUET)
         if files:

@@ -30,6 +30,7 @@ class Schema:
         fields: Columns that `turns` reads beside `needs`.
         task: Reads the task label from a record where no task column exists.
         refusal: For a recognised schema that can't be used: why.
+        instructions: Whether its rows have questions and answers; without, a row is its pictures and its task.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Schema:
     fields: tuple[str, ...] = ()
     task: Callable[[Record], Any] | None = None
     refusal: str | None = None
+    instructions: bool = True
 
     def matches(self, columns: frozenset[str], record: Record) -> bool:
         """Whether a pool with these columns and this record is in the schema."""

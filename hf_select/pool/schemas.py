@@ -90,6 +90,16 @@ def _has_any(*names: str) -> Any:
     return lambda columns, record: bool(columns.intersection(names))
 
 
+def _no_turns(record: Record, root: str | None) -> list[Turn]:
+    return []
+
+
+def _only_pictures(columns: frozenset[str], record: Record) -> bool:
+    """Whether nothing is hidden by reading the pool as pictures: columns with texts have to be hidden on purpose."""
+    plain = {*IMAGE_COLUMNS, *TASK_COLUMNS, *ID_COLUMNS, "label", "labels", "file_name", "width", "height", "license"}
+    return bool(columns & {*IMAGE_COLUMNS}) and columns <= plain
+
+
 _NO_ANSWERS = "it is an interleaved web document with no assistant turn, so it has no answer to score or to learn from"
 
 SCHEMAS: tuple[Schema, ...] = (
@@ -167,6 +177,14 @@ SCHEMAS: tuple[Schema, ...] = (
         fields=(*QUESTIONS, *ANSWERS),
     ),
     Schema("data_juicer", "Data-Juicer text", ("text", "images"), data_juicer),
+    Schema(
+        "images",
+        "pictures and a task label; whatever else a row holds is not looked at",
+        (),
+        _no_turns,
+        fits=_only_pictures,
+        instructions=False,
+    ),
 )
 
 BY_NAME = {schema.name: schema for schema in SCHEMAS}

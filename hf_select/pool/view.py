@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from hf_select.errors import UnknownName
-from hf_select.pool.build import build, named
+from hf_select.pool.build import build, build_pictures, named
 from hf_select.pool.images import RowImage
 from hf_select.pool.row import Row
 from hf_select.pool.schema import ID_COLUMNS, TASK_COLUMNS, Record, Schema, images_of, refuse_other_media
@@ -24,7 +24,8 @@ class PoolView:
     """How a pool is read as rows; a scorer carries one.
 
     Attributes:
-        schema: Name of the public schema; found by the columns without one.
+        schema: Name of the public schema; found by the columns without one. "images" reads any pool with an image
+            column as its pictures and tasks, and hides the instructions it may have.
         task_field: Column with the task label; the schema's own without one.
         image_root: Folder that relative image paths start from.
         allow_urls: Fetch pictures named by public https URLs, each once; without it they are refused.
@@ -88,8 +89,10 @@ class PoolView:
             label = record.get(task_column) if task_column is not None else schema.task and schema.task(record)
             task = None if label is None else str(label)
             refuse_other_media(record)
-            turns = schema.turns(record, self.image_root)
             images = images_of(record, self.image_root)
+            if not schema.instructions:
+                return build_pictures(images, id=row_id, task=task, allow_urls=self.allow_urls)
+            turns = schema.turns(record, self.image_root)
             return build(turns, images, id=row_id, task=task, allow_urls=self.allow_urls)
         except RowFault as fault:
             reason = f"{named(row_id)} {fault.reason}"

@@ -22,6 +22,7 @@ KINDS: dict[str, tuple[str, ...]] = {
     "perplexity": ("full",),
     "ifd": ("full", "no_question"),
     "irs": ("full", "no_question"),
+    "irs_joined": ("full", "joined_answers"),
     "visual": ("full", "no_image"),
 }
 """The contexts each kind reads; `loss_{context}` (sum, nats) and `tokens_{context}` (count) are columns."""
@@ -47,7 +48,7 @@ def derived(table: pa.Table | Dataset, kind: str, prefix: str = "") -> np.ndarra
 
     With L the mean negative log-likelihood of the answer per supervised token: "loss" is L(full), "loss_sum" its sum
     over tokens, "perplexity" exp L(full), "ifd" and "irs" L(full) / L(no_question) (arXiv 2308.12032; 2503.07591, a
-    ratio of losses), "visual" L(no_image) - L(full).
+    ratio of losses), "irs_joined" L(full) / L(joined_answers), "visual" L(no_image) - L(full).
 
     Args:
         table: Columns `loss_{context}` and `tokens_{context}` as `AnswerLoss` writes them, each with `prefix`.

@@ -44,7 +44,7 @@ class AnswerLoss(Scorer):
         model: Hub id or local folder of any image-text-to-text model with a chat template, or of a peft adapter.
         revision: Branch, tag or commit of a Hub model.
         adapter: Hub id or folder of a peft adapter to merge in.
-        contexts: Which contexts to score: "full", "no_question", "no_image".
+        contexts: Which contexts to score: "full", "no_question", "joined_answers", "no_image".
         max_length: The window in tokens; None for the model's own, which it never exceeds.
         prefix: Put before every column's name, so that scores of several models fit in one table.
         dtype: "auto" (bfloat16 on CUDA, float32 elsewhere), "float32" or "bfloat16".

@@ -8,12 +8,12 @@ from types import MappingProxyType
 
 from hf_select.errors import UnknownName
 from hf_select.pool.images import RowImage
-from hf_select.pool.row import Message, Part, Row
+from hf_select.pool.row import IMAGE, Message, Part, Row
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """Messages and the images for their image places, in order; the assistant's texts are the row's answers."""
+    """Messages and the images for their image places, in order; the supervised assistant texts are scored."""
 
     messages: tuple[Message, ...]
     images: tuple[RowImage, ...]
@@ -30,11 +30,27 @@ def full(row: Row) -> Prompt:
 def no_question(row: Row) -> Prompt:
     """The user's texts dropped turn by turn: pictures, the system text, the answers and the order of roles stay.
 
-    PreSel's code instead drops whole user turns and joins all answers of a row into one turn; turn by turn, both
-    contexts have the same answer tokens and the roles always alternate (arXiv 2503.07591, IRS denominator).
+    Both contexts of a row then have the same answer tokens, and roles alternate as they did. PreSel's published code
+    does it as `joined_answers` (arXiv 2503.07591, IRS denominator).
     """
     prompt = full(row)
     return replace(prompt, messages=tuple(_without_text(m) if m.role == "user" else m for m in prompt.messages))
+
+
+def joined_answers(row: Row) -> Prompt:
+    """All pictures in one user turn, then all answers joined by one blank: the form of PreSel's published code.
+
+    Where it differs from `no_question`: of a row with the turns (Q1, "two"), (Q2, "red"), `no_question` scores
+    "two<end>" behind the picture and then "red<end>" behind another, empty user turn;
+    this scores "two red<end>", and "red" directly behind "two". Rows of one turn are alike in both. The
+    published code breaks the template where a picture stands in a later user turn or in two; here all pictures come
+    first. A row without pictures gets an empty user turn.
+    """
+    prompt = full(row)
+    system = tuple(m for m in prompt.messages if m.role == "system")
+    answers = " ".join(m.text for m in prompt.messages if m.role == "assistant" and m.supervised)
+    user = Message("user", (IMAGE,) * len(prompt.images) or (Part(""),))
+    return Prompt((*system, user, Message("assistant", (Part(answers),))), prompt.images)
 
 
 def no_image(row: Row) -> Prompt:
@@ -44,9 +60,9 @@ def no_image(row: Row) -> Prompt:
 
 
 CONTEXTS: Mapping[str, Callable[[Row], Prompt]] = MappingProxyType(
-    {"full": full, "no_question": no_question, "no_image": no_image}
+    {"full": full, "no_question": no_question, "joined_answers": joined_answers, "no_image": no_image}
 )
-"""Every context by name. A new one is a function here; what it returns must keep the assistant's texts."""
+"""Every context by name. A new one is a function here; the supervised assistant texts it returns are what is scored."""
 
 
 def known_context(name: str) -> str:

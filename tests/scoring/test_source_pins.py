@@ -17,8 +17,9 @@ from hf_select.embedding.text import TextEmbedding
 from hf_select.pool import pixels
 from hf_select.pool.images import RowImage
 from hf_select.pool.row import Row
-from hf_select.scoring import contexts, encode, losses, prompts
+from hf_select.scoring import contexts, encode, instruction_relevance, losses, prompts
 from hf_select.scoring.answer_loss import AnswerLoss
+from hf_select.scoring.instruction_relevance import InstructionRelevance
 from hf_select.scoring.row_facts import RowFacts
 from hf_select.scoring.token_count import TokenCount
 
@@ -28,12 +29,26 @@ PINS = {
     AnswerLoss: (
         1,
         [AnswerLoss.adds.fget, AnswerLoss.score, contexts, encode, losses, prompts, pixels],
-        "6b2ff77dbd8781d7",
+        "e9886d651fbdb2a4",
+    ),
+    InstructionRelevance: (
+        1,
+        [
+            InstructionRelevance.adds.fget,
+            InstructionRelevance.score,
+            instruction_relevance._ratio,
+            contexts,
+            encode,
+            losses,
+            prompts,
+            pixels,
+        ],
+        "7d7ae7f07e7e7b7f",
     ),
     TokenCount: (
         1,
         [TokenCount.adds.fget, TokenCount.score, TokenCount._count, contexts, encode, prompts, pixels],
-        "a3d001cc16f543c8",
+        "710a3daffc946e0e",
     ),
     ImageEmbedding: (
         1,
