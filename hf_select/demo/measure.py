@@ -35,8 +35,8 @@ def question(document: Document) -> Row:
 
 def held_out_scores(model: str | Path, documents: Sequence[Document], *, device: str = "cpu") -> dict[str, float]:
     """Answer every document greedily and return each task's mean score, 0 to 100, by the suite's metric."""
-    from hf_select.evaluation.generate import generate_answers
     from hf_select.evaluation.metrics import mean_score
+    from hf_select.scoring.generate import generate_answers
     from hf_select.scoring.model import load_vlm
 
     vlm, processor = load_vlm(str(model), dtype="float32", device=device)

@@ -1,4 +1,4 @@
-"""Greedy answers of a vision-language model to rows, in batches; what metrics are computed from."""
+"""Greedy answers of a vision-language model to rows, in batches."""
 
 from __future__ import annotations
 

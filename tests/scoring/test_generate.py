@@ -3,10 +3,10 @@ import pytest
 import tiny
 
 from hf_select.errors import HFSelectError, UsageError
-from hf_select.evaluation import generate
-from hf_select.evaluation.generate import conversation, generate_answers
 from hf_select.pool.images import ImageProblem, RowImage
 from hf_select.pool.row import IMAGE, Message, Part, Row
+from hf_select.scoring import generate
+from hf_select.scoring.generate import conversation, generate_answers
 from hf_select.scoring.model import load_vlm
 
 
