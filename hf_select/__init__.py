@@ -15,13 +15,18 @@ _PUBLIC = {
     "Allocation": "hf_select.sampling.allocation",
     "Bottom": "hf_select.sampling.ranked",
     "Budget": "hf_select.sampling.budget",
+    "CentralitySampler": "hf_select.sampling.centrality",
     "FitConfig": "hf_select.training.config",
     "GroupedSampler": "hf_select.sampling.grouped",
     "HFSelectError": "hf_select.errors",
     "ImageEmbedding": "hf_select.embedding.image",
+    "InstructionRelevance": "hf_select.scoring.instruction_relevance",
+    "KMeansGroups": "hf_select.sampling.kmeans",
     "MLLMSelector": "hf_select.recipes.mllm_selector",
     "Middle": "hf_select.sampling.ranked",
+    "NeighbourCentrality": "hf_select.sampling.neighbours",
     "PoolView": "hf_select.pool.view",
+    "PreSel": "hf_select.recipes.presel",
     "Row": "hf_select.pool.row",
     "Scorer": "hf_select.scoring.scorer",
     "Selection": "hf_select.sampling.selection",
@@ -33,6 +38,7 @@ _PUBLIC = {
     "fit": "hf_select.training.fit",
     "read_pool": "hf_select.pool.read",
     "score": "hf_select.scoring.run",
+    "task_weights": "hf_select.sampling.task_weights",
 }
 
 __all__ = ["__version__", *sorted(_PUBLIC)]

@@ -18,6 +18,7 @@ FLOORS = dict.fromkeys(GROUND, 0) | {
     "scoring": 3,
     "embedding": 3,
     "training": 4,
+    "annotate": 4,
     "hub": 4,
     "evaluation": 5,
     "recipes": 5,

@@ -14,6 +14,7 @@ from hf_select.resources import resource_dir
 CLASSES: dict[str, dict[str, str]] = {
     "scorers": {
         "AnswerLoss": "hf_select.scoring.answer_loss",
+        "InstructionRelevance": "hf_select.scoring.instruction_relevance",
         "TokenCount": "hf_select.scoring.token_count",
         "RowFacts": "hf_select.scoring.row_facts",
     },
@@ -27,9 +28,11 @@ CLASSES: dict[str, dict[str, str]] = {
         "Bottom": "hf_select.sampling.ranked",
         "Uniform": "hf_select.sampling.uniform",
         "GroupedSampler": "hf_select.sampling.grouped",
+        "CentralitySampler": "hf_select.sampling.centrality",
     },
     "recipes": {
         "MLLMSelector": "hf_select.recipes.mllm_selector",
+        "PreSel": "hf_select.recipes.presel",
     },
 }
 """Kind -> class -> module. A new scorer, embedder, sampler or recipe adds its line here."""

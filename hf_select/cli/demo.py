@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import mean
 from typing import TYPE_CHECKING
 
 from hf_select.cli.command import Command, option
@@ -12,6 +13,7 @@ from hf_select.errors import UsageError
 
 if TYPE_CHECKING:
     from hf_select.cli.output import Output
+    from hf_select.demo.run import DemoResult
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +24,7 @@ class DemoOptions:
     seeds: int = option(1, help="repeat with so many seeds and show 95 % intervals (Student's t over seeds)")
     rows: int = option(1600, help="rows of the drawn pool")
     held_out: int = option(40, help="held-out questions a task")
-    budget: str = option("15%", help='what both subsets may keep: "15%" or a number of rows')
+    budget: str = option("15%", help='what each subset may keep: "15%" or a number of rows')
     epochs: float = option(8.0, help="passes over the rows in every fit")
 
 
@@ -50,13 +52,19 @@ def _run(options: DemoOptions, folder: Path, out: Output) -> int:
     calm()
     result = run_demo(folder, config, seeds=options.seeds, note=out.note)
     kept = f"\n\neverything is in {folder}; `hf-select status {folder}/seed-0` shows the run" if options.out else ""
-    out.result(human=render(result) + kept, data=as_dict(result), quiet=f"{as_dict(result)['gain']['mean']:.2f}")
+    out.result(human=render(result) + kept, data=as_dict(result), quiet=_quiet(result))
     return 0
+
+
+def _quiet(result: DemoResult) -> str:
+    from hf_select.demo.report import METHODS, gains
+
+    return "\n".join(f"{method} {mean(gains(result, method)):.2f}" for method in METHODS)
 
 
 COMMAND = Command(
     "demo",
-    "See the method at work on a drawn pool: no network, no GPU, a few minutes.",
+    "See both methods at work on a drawn pool: no network, no GPU, a few minutes.",
     DemoOptions,
     run,
     writes=True,

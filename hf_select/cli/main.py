@@ -25,7 +25,7 @@ from hf_select.errors import UnknownName
 from hf_select.text import plain_lines
 
 COMMANDS: dict[str, tuple[str, str]] = {
-    "demo": ("hf_select.cli.demo", "See the method at work on a drawn pool: no network, no GPU, a few minutes."),
+    "demo": ("hf_select.cli.demo", "See both methods at work on a drawn pool: no network, no GPU, a few minutes."),
     "check": (
         "hf_select.cli.check",
         "Look at a pool: rows per task, schema, images, duplicates, rows that can't be used.",
@@ -36,6 +36,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "select": ("hf_select.cli.select", "Choose rows of a scored pool within a budget."),
     "run": ("hf_select.cli.run", "Run a recipe from a pool to a chosen subset, in stages that resume."),
+    "annotate": ("hf_select.cli.annotate", "Have instructions written for the pictures of a selection."),
     "status": ("hf_select.cli.status", "Show where a run stands: its stages, their times and results."),
     "ls": ("hf_select.cli.ls", "List scorers, samplers, recipes and suites."),
     "show": ("hf_select.cli.show", "Explain one scorer, sampler, recipe or suite."),

@@ -9,11 +9,13 @@ from statistics import mean, stdev
 from typing import Any
 
 from hf_select.demo.measure import macro, suite_metrics
-from hf_select.demo.run import CHOSEN, RANDOM, START, DemoResult
+from hf_select.demo.run import CHOSEN, NAMES, PRESEL, RANDOM, START, DemoResult
 from hf_select.text import table
 
 _T95 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145)
 """Two-sided 95 % points of Student's t for 1 to 14 degrees of freedom."""
+
+METHODS = (CHOSEN, PRESEL)
 
 NOISE = 6.0
 """Points of macro mean below which one seed says nothing: twice the 2.9 by which the difference varies over seeds."""
@@ -28,14 +30,14 @@ def interval(values: Sequence[float]) -> tuple[float, float]:
     return mean(values), point * stdev(values) / math.sqrt(len(values))
 
 
-def verdict(gains: Sequence[float]) -> str:
-    """Say who won, from MLLM-Selector minus random in points of the macro mean, one number a seed."""
+def verdict(gains: Sequence[float], name: str) -> str:
+    """Say who won, from the method `name` minus random in points of the macro mean, one number a seed."""
     gain, half = interval(gains)
-    names = ("MLLM-Selector", "random") if gain > 0 else ("random", "MLLM-Selector")
+    names = (name, "random") if gain > 0 else ("random", name)
     if len(gains) == 1:
         if abs(gain) < NOISE:
             return (
-                f"Undecided: MLLM-Selector minus random is {gain:+.1f} points of macro mean, and a seed alone moves it "
+                f"Undecided: {name} minus random is {gain:+.1f} points of macro mean, and a seed alone moves it "
                 f"by about {NOISE:.0f}; --seeds 5 gives an interval."
             )
         return (
@@ -45,51 +47,52 @@ def verdict(gains: Sequence[float]) -> str:
     bounds = f"{gain - half:+.1f} to {gain + half:+.1f}"
     told = f"{gain:+.1f} points of macro mean, 95 % t-interval over {len(gains)} seeds {bounds}"
     if abs(gain) <= half:
-        return f"Undecided: MLLM-Selector minus random is {told}, which contains 0."
-    return f"{names[0]} won: MLLM-Selector minus random is {told}."
+        return f"Undecided: {name} minus random is {told}, which contains 0."
+    return f"{names[0]} won: {name} minus random is {told}."
 
 
-def gains(result: DemoResult) -> list[float]:
-    """MLLM-Selector minus random, points of the macro mean, one a seed."""
-    return [macro(one.scores[CHOSEN]) - macro(one.scores[RANDOM]) for one in result.seeds]
+def gains(result: DemoResult, method: str) -> list[float]:
+    """The method minus random, points of the macro mean, one a seed."""
+    return [macro(one.scores[method]) - macro(one.scores[RANDOM]) for one in result.seeds]
 
 
 def render(result: DemoResult) -> str:
     """Return the demo's result for a reader."""
-    seeds = result.seeds
+    seeds, config = result.seeds, result.config
     rows = [_score_row(task, name, result) for task, name in suite_metrics().items()]
     rows.append(_score_row("macro mean", "", result))
-    heads = ["held-out task", "metric", "as shipped", "random", "MLLM-Selector", "difference", "rows: random", "chosen"]
+    heads = ["held-out task", "metric", "as shipped", *NAMES.values()]
+    heads += [f"{NAMES[method]} - random" for method in METHODS]
     count = f"mean of {len(seeds)} seeds, ± half a 95 % t-interval" if len(seeds) > 1 else "seed 0"
-    parts = [
-        f"Held-out scores (0 to 100; {count}), both subsets {result.config.budget} of {result.config.rows:,} rows",
-        table(heads, rows),
-        "What the subsets took of the planted rows",
-        table(["planted", "in the pool", "random", "MLLM-Selector"], _planted_rows(result)),
-        "Time",
-        table(["stage", "seconds"], _time_rows(result)),
-        verdict(gains(result)),
+    asked = mean(one.instructions for one in seeds)
+    tables = {
+        f"Held-out scores (0 to 100; {count}), every subset {config.budget} of {config.rows:,} rows": (heads, rows),
+        "What the subsets took": (["rows", "in the pool", *NAMES.values()], _taken_rows(result)),
+        "Time": (["stage", "seconds"], _time_rows(result)),
+    }
+    words = [
+        *(verdict(gains(result, method), NAMES[method]) for method in METHODS),
         "How to read it: MLLM-Selector here is a reading of arXiv 2503.20502, whose full text was not open to us: a "
         "seed model is tuned on 5 % of the pool, a row's necessity is its answer's loss under it, and rows are drawn "
-        "from ten necessity bins, more from the upper ones. It takes at most one of the exact copies of a row, random "
-        "takes rows as they come, so a part of the difference may be due to that. A wrong answer can look as necessary "
-        "as a hard row; the table of planted rows shows how many were taken.",
+        "from ten necessity bins, more from the upper ones. A wrong answer can look as necessary as a hard row; the "
+        "table of planted rows shows how many were taken.",
+        f"PreSel (arXiv 2503.07591) chose from pictures: it saw the instructions of {asked:,.0f} rows, where "
+        f"MLLM-Selector read all {config.rows:,}, and shares its budget over tasks by how much questions help there. "
+        "Both methods take at most one of the exact copies of a row, random takes rows as they come, so a part of a "
+        "difference may be due to that.",
     ]
-    return "\n\n".join(f"{head}\n{body}" for head, body in zip(parts[0:6:2], parts[1:6:2], strict=True)) + (
-        "\n\n" + "\n\n".join(parts[6:])
-    )
+    return "\n\n".join([*(f"{head}\n{table(*body)}" for head, body in tables.items()), *words])
 
 
 def as_dict(result: DemoResult) -> dict[str, Any]:
     """Return the demo's result as plain values."""
-    gain, half = interval(gains(result))
     return {
         "config": asdict(result.config),
         "metrics": suite_metrics(),
         "planted": result.planted,
         "seeds": [asdict(one) | {"macro": {k: macro(v) for k, v in one.scores.items()}} for one in result.seeds],
-        "gain": {"mean": gain, "half_width": half, "interval": "95 % Student t over seeds"},
-        "verdict": verdict(gains(result)),
+        "gains": {method: _gain(gains(result, method)) for method in METHODS},
+        "verdicts": {method: verdict(gains(result, method), NAMES[method]) for method in METHODS},
         "draw_seconds": result.draw_seconds,
         "wall_seconds": result.wall_seconds,
         "cpu_seconds": result.cpu_seconds,
@@ -97,25 +100,20 @@ def as_dict(result: DemoResult) -> dict[str, Any]:
     }
 
 
+def _gain(values: Sequence[float]) -> dict[str, Any]:
+    middle, half = interval(values)
+    return {"mean": middle, "half_width": half, "interval": "95 % Student t over seeds"}
+
+
 def _score_row(task: str, metric: str, result: DemoResult) -> list[str]:
     def scores(subset: str) -> list[float]:
         return [macro(one.scores[subset]) if not metric else one.scores[subset][task] for one in result.seeds]
 
-    def rows(subset: str) -> str:
-        counts = [one.picked[subset].tasks[task] if metric else one.picked[subset].rows for one in result.seeds]
-        return f"{mean(counts):.0f}"
+    def difference(method: str) -> str:
+        return _shown([a - b for a, b in zip(scores(method), scores(RANDOM), strict=True)], "+")
 
-    differences = [a - b for a, b in zip(scores(CHOSEN), scores(RANDOM), strict=True)]
-    shown = [_shown(scores(subset)) for subset in (RANDOM, CHOSEN)]
-    return [
-        task,
-        metric,
-        f"{scores(START)[0]:.1f}",
-        *shown,
-        _shown(differences, "+"),
-        rows(RANDOM),
-        rows(CHOSEN),
-    ]
+    shown = [_shown(scores(subset)) for subset in NAMES]
+    return [task, metric, f"{scores(START)[0]:.1f}", *shown, *map(difference, METHODS)]
 
 
 def _shown(values: Sequence[float], sign: str = "") -> str:
@@ -123,14 +121,24 @@ def _shown(values: Sequence[float], sign: str = "") -> str:
     return f"{middle:{sign}.1f}" + ("" if math.isinf(half) else f" ±{half:.1f}")
 
 
-def _planted_rows(result: DemoResult) -> list[list[str]]:
+def _taken_rows(result: DemoResult) -> list[list[str]]:
+    def count(subset: str, task: str) -> str:
+        return f"{mean(one.picked[subset].tasks[task] for one in result.seeds):.0f}"
+
     def share(subset: str, kind: str) -> str:
         return f"{mean(asdict(one.picked[subset])[kind] / one.picked[subset].rows for one in result.seeds):.1%}"
 
-    names = {"copies": "exact copies", "wrong": "wrong answers"}
-    return [
-        [name, f"{result.planted[kind]:.1%}", share(RANDOM, kind), share(CHOSEN, kind)] for kind, name in names.items()
+    rows = [[task, "", *(count(subset, task) for subset in NAMES)] for task in suite_metrics()]
+    rows.append(["all", f"{result.config.rows}", *(f"{_rows(result, subset):.0f}" for subset in NAMES)])
+    planted = {"copies": "exact copies", "wrong": "wrong answers"}
+    return rows + [
+        [name, f"{result.planted[kind]:.1%}", *(share(subset, kind) for subset in NAMES)]
+        for kind, name in planted.items()
     ]
+
+
+def _rows(result: DemoResult, subset: str) -> float:
+    return mean(one.picked[subset].rows for one in result.seeds)
 
 
 def _time_rows(result: DemoResult) -> list[list[str]]:

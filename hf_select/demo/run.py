@@ -1,4 +1,4 @@
-"""The demo: draw a pool, run the MLLM-Selector recipe on it, and compare its subset with a random one of the same size.
+"""The demo: draw a pool, run both recipes on it, and compare their subsets with a random one of the same size.
 
 Everything but the drawing is the real tool: the recipe, its staged run, the trainer, the samplers, the metrics.
 """
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from hf_select.demo.measure import Picked, held_out_scores, look_at
 from hf_select.demo.pool import COPIES, WRONG, DemoPool, draw_pool
+from hf_select.demo.presel import run_demo_presel
 
 if TYPE_CHECKING:
     from hf_select.recipes.mllm_selector import MLLMSelector
@@ -27,8 +28,9 @@ if TYPE_CHECKING:
 MODEL = Path(__file__).resolve().parent / "model"
 """The shipped checkpoint, trained by `hf_select.demo.train`."""
 
-START, RANDOM, CHOSEN = "start", "random", "mllm_selector"
-
+START, RANDOM, CHOSEN, PRESEL = "start", "random", "mllm_selector", "presel"
+NAMES = {RANDOM: "random", CHOSEN: "MLLM-Selector", PRESEL: "PreSel"}
+"""The subsets as people read them, the one to beat first."""
 
 _MEANS = {
     "check": "every row is looked at once",
@@ -38,19 +40,20 @@ _MEANS = {
     "select": "rows are drawn from ten bins of necessity, more from the upper ones",
     "subset": "the chosen rows become a folder that load_dataset reads",
     "fit-final": "the shipped model is tuned on the chosen rows",
-    "random": "as many rows are drawn at random, the seed rows among them",
+    "random": "as many rows are drawn at random, the same seed rows among them",
     "fit-random": "the shipped model is tuned on those, with the same steps",
+    "presel": "meanwhile PreSel chooses from the same pictures with their instructions hidden",
 }
 
 
 @dataclass(frozen=True, kw_only=True)
 class DemoConfig:
-    """Sizes of the demo; the defaults take about four minutes of two cores.
+    """Sizes of the demo; the defaults take about five minutes of two cores.
 
     Attributes:
         rows: Rows of the pool, planted ones included.
         held_out: Held-out documents a task.
-        budget: What both subsets may keep, seed rows inside it.
+        budget: What each subset may keep, seed rows inside it.
         epochs: Passes over the rows in every fit; equal budgets give equal steps.
         learning_rate: Peak learning rate of every fit.
     """
@@ -76,8 +79,9 @@ class SeedResult:
 
     Attributes:
         seed: Decides the seed subset, both draws and the order of training.
-        scores: "start", "random", "mllm_selector" -> task -> held-out score, 0 to 100.
-        picked: "random", "mllm_selector" -> what the subset is made of.
+        scores: "start" and each of `NAMES` -> task -> held-out score, 0 to 100.
+        picked: Each of `NAMES` -> what the subset is made of.
+        instructions: How many rows' instructions PreSel saw, of all in the pool.
         seconds: Stage -> wall seconds.
     """
 
@@ -85,6 +89,7 @@ class SeedResult:
     scores: dict[str, dict[str, float]]
     picked: dict[str, Picked]
     seconds: dict[str, float]
+    instructions: int
 
 
 @dataclass(frozen=True)
@@ -113,7 +118,7 @@ def run_demo(out: Path, config: DemoConfig, *, seeds: int, note: Callable[[str],
         seeds: How often the method is repeated.
         note: Called with one sentence of progress at a time.
 
-    Cost: per seed one forward pass over the pool, three fits, two rounds of answers.
+    Cost: per seed one forward pass over the pool, one pass of the vision tower, five fits, three rounds of answers.
     """
     started, cpu = time.time(), _processor_seconds()
     note(f"drawing a pool of {config.rows:,} rows")
@@ -144,7 +149,9 @@ def _one_seed(
         pipeline = Pipeline(source, folder, device="cpu")
         random = _random_subset(pipeline, method, budget, seed)
         later = beside.submit(_tune_on_random, source, folder.path, random, fit, str(MODEL), drawn)
+        last = beside.submit(run_demo_presel, source, folder.path / PRESEL, budget, fit, seed, MODEL, drawn)
         note(f"seed {seed}: fit-random: {_MEANS['fit-random']} ...")
+        note(f"seed {seed}: presel: {_MEANS['presel']} ...")
         chosen = run_mllm_selector(
             pipeline, str(MODEL), budget, method=method, fit=fit, seed=seed, final_fit=True, score_dtype="float32"
         )
@@ -153,13 +160,18 @@ def _one_seed(
         scores = {START: start, CHOSEN: held_out_scores(chosen.final_model, drawn.held_out())}
         answering = time.time() - started
         scores[RANDOM] = later.result()
+        note(f"seed {seed}: presel: goes on with what is left of it ...")
+        presel = last.result()
+        scores[PRESEL] = presel.scores
         seconds = {record.name: record.seconds for record in folder.records()} | {"answers": answering}
+        seconds |= {f"{PRESEL}: {name}": taken for name, taken in presel.seconds.items()}
         view = source.view
         picked = {
             RANDOM: look_at(random, pipeline.pool, drawn, view),
             CHOSEN: look_at(chosen.selection, pipeline.pool, drawn, view),
+            PRESEL: presel.picked,
         }
-    return SeedResult(seed, scores, picked, seconds)
+    return SeedResult(seed, scores, picked, seconds, presel.instructions)
 
 
 def _random_subset(pipeline: Pipeline, method: MLLMSelector, budget: Budget, seed: int) -> Selection:

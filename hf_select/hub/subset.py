@@ -31,7 +31,14 @@ class SubsetFolder:
 
 
 def write_subset(
-    selection: Selection, pool: Dataset, out: str | Path, *, view: PoolView, about: dict[str, Any], split: str = "train"
+    selection: Selection,
+    pool: Dataset,
+    out: str | Path,
+    *,
+    view: PoolView,
+    about: dict[str, Any],
+    split: str = "train",
+    rows: Dataset | None = None,
 ) -> SubsetFolder:
     """Write the rows of `selection` from `pool` to the folder `out`.
 
@@ -46,6 +53,7 @@ def write_subset(
         view: How the pool's rows are read (needed to find rows by key).
         about: Values of the card, see `hub_cards/subset.md.jinja`.
         split: Name of the written split.
+        rows: What to write in place of the pool's rows, in pick order: rows with instructions they hadn't there.
 
     Raises:
         UsageError: The selection is empty, or `out` holds something else.
@@ -54,7 +62,7 @@ def write_subset(
     if len(selection) == 0:
         raise UsageError("the selection is empty: a subset of 0 rows is not written; choose a larger budget.")
     _check_ours(out)
-    subset = selection.apply(pool, view=view)
+    subset = selection.apply(pool, view=view) if rows is None else rows
     part = out.with_name(out.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
     (part / "data").mkdir(parents=True)

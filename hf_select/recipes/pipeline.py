@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -84,6 +84,18 @@ class Pipeline:
         """The pool, read once."""
         return self.source.read()
 
+    def over(self, pool: Dataset, view: PoolView) -> Pipeline:
+        """Return a pipeline in the same folder over rows that were made from this one's pool."""
+        other = Pipeline(
+            replace(self.source, view=view),
+            self.folder,
+            device=self.device,
+            shards=self.shards,
+            num_proc=self.num_proc,
+        )
+        other.pool = pool
+        return other
+
     @property
     def path(self) -> Path:
         """The run's folder."""
@@ -127,8 +139,8 @@ class Pipeline:
         self.folder.stage(name, self.pool_identity() | inputs, work)
         return Selection.load(self.path / name)
 
-    def fit(self, name: str, model: str, revision: str | None, rows: Selection, config: FitConfig) -> Path:
-        """Fine-tune `model` on the chosen rows; return the checkpoint's folder.
+    def fit(self, name: str, model: str, revision: str | None, rows: Selection | None, config: FitConfig) -> Path:
+        """Fine-tune `model` on the chosen rows, or on all for None; return the checkpoint's folder.
 
         The folder's name ends in a digest of everything that decides the weights, so a run with other settings never
         overwrites a model that took hours.
@@ -137,7 +149,7 @@ class Pipeline:
         from hf_select.training.fit import fit
 
         inputs = self.pool_identity() | {
-            "rows": rows.table["key"].to_pylist(),
+            "rows": None if rows is None else rows.table["key"].to_pylist(),
             "model": weights_identity(model, revision),
             "config": config.identity(),
         }
@@ -146,7 +158,7 @@ class Pipeline:
         def work() -> dict[str, Any]:
             result = fit(
                 model,
-                rows.apply(self.pool, view=self.source.view),
+                self.pool if rows is None else rows.apply(self.pool, view=self.source.view),
                 out,
                 config=config,
                 view=self.source.view,
@@ -170,15 +182,18 @@ class Pipeline:
         self.folder.stage(name, inputs, lambda: self._write_columns(f"{name}.parquet", (scorer,)))
         return self._columns(f"{name}.parquet")
 
-    def save(self, name: str, selection: Selection, about: dict[str, Any]) -> StageRecord:
-        """Write the chosen rows as a folder that `load_dataset` reads."""
+    def save(
+        self, name: str, selection: Selection, about: dict[str, Any], *, rows: Dataset | None = None
+    ) -> StageRecord:
+        """Write the chosen rows as a folder that `load_dataset` reads; `rows` as in `write_subset`."""
         from hf_select.hub.subset import write_subset
 
         def work() -> dict[str, Any]:
-            folder = write_subset(selection, self.pool, self.path / name, view=self.source.view, about=about)
+            folder = write_subset(selection, self.pool, self.path / name, view=self.source.view, about=about, rows=rows)
             return {"path": name, "rows": folder.rows, "files": list(folder.files), "bytes": folder.size}
 
         inputs = self.pool_identity() | {"keys": selection.table["key"].to_pylist(), "about": about}
+        inputs |= {} if rows is None else {"rows": rows._fingerprint}
         return self.folder.stage(name, inputs, work)
 
     def _write_columns(self, file: str, scorers: tuple[Scorer, ...]) -> dict[str, Any]:

@@ -1,15 +1,19 @@
-"""The per-task table of a run: what the pool holds, what was picked, and how necessary it was."""
+"""The per-task table of a run: what the pool holds, what was picked, and why so many."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
 
     from hf_select.sampling.selection import Selection
+    from hf_select.sampling.task_weights import TaskWeights
 
 NO_TASK = "(no task)"
+"""Name of the rows without a task label, as samplers call their group."""
 
 
 def task_table(scored: pa.Table, picked: Selection, score: str) -> list[dict[str, Any]]:
@@ -27,30 +31,69 @@ def task_table(scored: pa.Table, picked: Selection, score: str) -> list[dict[str
     import numpy as np
 
     from hf_select.sampling.derive import derived
-    from hf_select.sampling.keys import unique_keys
 
-    tasks = np.array([NO_TASK if task is None else task for task in scored["row_task"].to_pylist()], dtype=object)
-    usable = np.array(scored["row_status"].to_pylist()) == "ok"
-    chosen = set(picked.table["key"].to_pylist())
-    is_picked = np.array([key in chosen for key in unique_keys(scored["row_key"].to_pylist())])
     scores = np.asarray(derived(scored, score), dtype=np.float64)
     known = np.isfinite(scores)
 
     def mean(rows: np.ndarray) -> float | None:
         return float(scores[rows & known].mean()) if (rows & known).any() else None
 
-    table = []
+    return _largest_first(
+        entry | {"mean_score": mean(mine), "mean_score_picked": mean(mine & chosen)}
+        for entry, mine, chosen in _counts(scored, picked)
+    )
+
+
+def presel_table(
+    facts: pa.Table, picked: Selection, reference: Selection, weights: TaskWeights
+) -> list[dict[str, Any]]:
+    """Count rows, reference rows and picks of every task, with what decided its budget.
+
+    Args:
+        facts: Columns `row_key`, `row_task`, `row_status` of the pool.
+        picked: The selection made from them, reference rows included.
+        reference: The reference set.
+        weights: The tasks' weights.
+
+    Returns:
+        One dict a task, largest first: task, rows, usable, picked, share (picked of rows), reference (rows), irs (mean
+        over the reference rows), weight, and quota (rows beside the reference that were to be picked, as a fraction).
+    """
+    to_pick = len(picked) - len(reference)
+    known = {entry["task"]: entry["picked"] for entry, _, _ in _counts(facts, reference)}
+    return _largest_first(
+        entry
+        | {
+            "reference": known[entry["task"]],
+            "irs": weights.means[entry["task"]],
+            "weight": weights.weights[entry["task"]],
+            "quota": weights.weights[entry["task"]] * to_pick,
+        }
+        for entry, _, _ in _counts(facts, picked)
+    )
+
+
+def _counts(facts: pa.Table, picked: Selection) -> Iterator[tuple[dict[str, Any], np.ndarray, np.ndarray]]:
+    """Yield the common entries of every task, with boolean masks over rows: of the task, and picked."""
+    import numpy as np
+
+    from hf_select.sampling.keys import unique_keys
+
+    tasks = np.array([NO_TASK if task is None else task for task in facts["row_task"].to_pylist()], dtype=object)
+    usable = np.array(facts["row_status"].to_pylist()) == "ok"
+    chosen = set(picked.keys)
+    is_picked = np.array([key in chosen for key in unique_keys(facts["row_key"].to_pylist())])
     for task in sorted(set(tasks)):
         mine = tasks == task
-        table.append(
-            {
-                "task": task,
-                "rows": int(mine.sum()),
-                "usable": int((mine & usable).sum()),
-                "picked": int((mine & is_picked).sum()),
-                "share": float((mine & is_picked).sum() / mine.sum()),
-                "mean_score": mean(mine),
-                "mean_score_picked": mean(mine & is_picked),
-            }
-        )
-    return sorted(table, key=lambda entry: (-entry["rows"], entry["task"]))
+        entry = {
+            "task": task,
+            "rows": int(mine.sum()),
+            "usable": int((mine & usable).sum()),
+            "picked": int((mine & is_picked).sum()),
+            "share": float((mine & is_picked).sum() / mine.sum()),
+        }
+        yield entry, mine, is_picked
+
+
+def _largest_first(entries: Iterator[dict[str, Any]]) -> list[dict[str, Any]]:
+    return sorted(entries, key=lambda entry: (-entry["rows"], entry["task"]))

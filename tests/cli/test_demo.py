@@ -18,9 +18,9 @@ def fake(monkeypatch, tmp_path):
         assert folder.parent.exists()
         calls.append((folder, config, seeds))
         note("drawing")
-        scores = {name: dict.fromkeys(TASKS, 50.0) for name in ("start", "random", "mllm_selector")}
-        picked = dict.fromkeys(("random", "mllm_selector"), Picked(10, 1, 1, dict.fromkeys(TASKS, 1)))
-        results = [SeedResult(n, scores, picked, {"answers": 1.0}) for n in range(seeds)]
+        scores = {name: dict.fromkeys(TASKS, 50.0) for name in ("start", "random", "mllm_selector", "presel")}
+        picked = dict.fromkeys(("random", "mllm_selector", "presel"), Picked(10, 1, 1, dict.fromkeys(TASKS, 1)))
+        results = [SeedResult(n, scores, picked, {"answers": 1.0}, 10) for n in range(seeds)]
         return DemoResult(config, DemoPool(tmp_path, frozenset(), frozenset()), results, 0.1, 0.2, 0.3)
 
     monkeypatch.setattr("hf_select.demo.run.run_demo", run_demo)
@@ -39,7 +39,7 @@ def test_prints_the_table_and_leaves_nothing_behind(fake, capsys):
 def test_json_is_data(fake, capsys):
     assert main(["demo", "--format", "json", "--seeds", "3", "--rows", "500", "--budget", "50"]) == 0
     data = json.loads(capsys.readouterr().out)
-    assert data["gain"]["mean"] == 0.0
+    assert data["gains"]["presel"]["mean"] == data["gains"]["mllm_selector"]["mean"] == 0.0
     assert len(data["seeds"]) == 3
     assert fake[0][1].rows == 500 and fake[0][1].budget == "50"
 

@@ -11,15 +11,20 @@ from hf_select.demo.tasks import TASKS
 from hf_select.evaluation.metrics import METRICS
 
 
-def _seed(number, random, chosen):
+def _seed(number, random, chosen, presel=50.0):
     scores = {
         "start": dict.fromkeys(TASKS, 10.0),
         "random": dict.fromkeys(TASKS, random),
         "mllm_selector": dict.fromkeys(TASKS, chosen),
+        "presel": dict.fromkeys(TASKS, presel),
     }
     tasks = dict.fromkeys(TASKS, 5)
-    picked = {"random": Picked(40, 4, 2, tasks), "mllm_selector": Picked(40, 2, 6, tasks)}
-    return SeedResult(number, scores, picked, {"check": 1.0, "answers": 2.0})
+    picked = {
+        "random": Picked(40, 4, 2, tasks),
+        "mllm_selector": Picked(40, 2, 6, tasks),
+        "presel": Picked(40, 0, 1, tasks),
+    }
+    return SeedResult(number, scores, picked, {"check": 1.0, "answers": 2.0}, instructions=40)
 
 
 def _result(tmp_path, *seeds):
@@ -62,28 +67,33 @@ def test_the_point_of_t_for_many_seeds():
     ],
 )
 def test_the_verdict_is_honest(values, words):
-    assert words in verdict(values)
+    assert words in verdict(values, "MLLM-Selector")
 
 
 def test_the_report_of_one_seed(tmp_path):
     result = _result(tmp_path, _seed(0, 50.0, 58.5))
     text = render(result)
-    assert gains(result) == [8.5]
+    assert gains(result, "mllm_selector") == [8.5]
+    assert gains(result, "presel") == [0.0]
     assert "10% of 400 rows" in text and "arXiv 2503.20502" in text and "+8.5" in text
+    assert "instructions of 40 rows" in text and "arXiv 2503.07591" in text
     assert "±" not in text
     assert all(task in text for task in TASKS)
     copies = next(line for line in text.splitlines() if line.startswith("exact copies"))
-    assert copies.split()[-3:] == ["10.0%", "10.0%", "5.0%"]
+    assert copies.split()[-4:] == ["10.0%", "10.0%", "5.0%", "0.0%"]
     assert text.rstrip().count("won against") == 1
+    assert "Undecided: PreSel minus random is +0.0" in text
 
 
 def test_the_report_of_more_seeds_has_intervals(tmp_path):
     result = _result(tmp_path, _seed(0, 50.0, 57.0), _seed(1, 52.0, 60.0), _seed(2, 51.0, 58.0))
     assert "±" in render(result)
     data = json.loads(json.dumps(as_dict(result)))
-    assert data["gain"]["mean"] == pytest.approx(22 / 3)
+    assert data["gains"]["mllm_selector"]["mean"] == pytest.approx(22 / 3)
+    assert data["gains"]["presel"]["mean"] == pytest.approx(-1.0)
     assert data["seeds"][1]["macro"]["mllm_selector"] == 60.0
-    assert data["verdict"].startswith("MLLM-Selector won")
+    assert data["verdicts"]["mllm_selector"].startswith("MLLM-Selector won")
+    assert data["verdicts"]["presel"].startswith("Undecided")
 
 
 def test_macro_counts_tasks_alike():

@@ -6,7 +6,7 @@ import pytest
 
 from hf_select.demo.measure import held_out_scores, question
 from hf_select.demo.pool import draw_pool
-from hf_select.demo.run import CHOSEN, MODEL, RANDOM, START, DemoConfig, run_demo
+from hf_select.demo.run import CHOSEN, MODEL, PRESEL, RANDOM, START, DemoConfig, run_demo
 from hf_select.demo.tasks import TASKS
 
 
@@ -25,9 +25,17 @@ def test_both_subsets_have_the_same_size_and_the_same_seed_rows(small):
     picked = result.seeds[0].picked
     assert picked[RANDOM].rows == picked[CHOSEN].rows == 18
     assert sum(picked[CHOSEN].tasks.values()) == 18
+    assert picked[PRESEL].rows == 18
     chosen, random = (Selection.load(out / "seed-0" / name) for name in ("select", "random"))
     assert chosen.keys[:6] == random.keys[:6] == Selection.load(out / "seed-0" / "seed").keys
     assert set(chosen.keys) != set(random.keys)
+
+
+@pytest.mark.slow
+def test_presel_saw_the_instructions_of_its_own_rows_only(small):
+    result, out, _ = small
+    assert result.seeds[0].instructions == 18
+    assert (out / "seed-0" / "presel" / "stages" / "annotate-picks.json").is_file()
 
 
 @pytest.mark.slow
@@ -49,7 +57,7 @@ def test_both_models_take_the_same_steps(small):
 @pytest.mark.slow
 def test_scores_are_per_task_and_between_0_and_100(small):
     scores = small[0].seeds[0].scores
-    assert set(scores) == {START, RANDOM, CHOSEN}
+    assert set(scores) == {START, RANDOM, CHOSEN, PRESEL}
     for of_model in scores.values():
         assert tuple(of_model) == TASKS
         assert all(0 <= value <= 100 for value in of_model.values())

@@ -1,0 +1,1 @@
+"""Writing instructions for chosen pictures."""
