@@ -128,7 +128,7 @@ class EndpointAnnotator(Annotator):
         return Said(text, tokens_in=int(paid[0] or 0), tokens_out=int(paid[1] or 0))
 
     def _with_retries(self, client: InferenceClient, messages: list[dict[str, Any]]) -> Any:
-        from huggingface_hub.errors import HfHubHTTPError, InferenceTimeoutError
+        from huggingface_hub.errors import HfHubHTTPError, InferenceTimeoutError, OfflineModeIsEnabled
         from huggingface_hub.utils import get_session
 
         broken = _transport_errors(get_session())
@@ -146,6 +146,10 @@ class EndpointAnnotator(Annotator):
                     raise HFSelectError(self._refusal(status)) from None
                 trouble = f"HTTP status {status}"
                 pause = _asked_wait(error.response.headers.get("retry-after"), pause)
+            except OfflineModeIsEnabled:
+                raise HFSelectError(
+                    "HF_HUB_OFFLINE is set, and huggingface_hub then sends no request, to no server: unset it."
+                ) from None
             except broken as error:
                 trouble = type(error).__name__
             except (ValueError, KeyError, TypeError) as error:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pyarrow as pa
 
 from hf_select.errors import HFSelectError, UsageError
+from hf_select.processes import end_with_parent
 from hf_select.scoring.scorer import Scorer
 
 if TYPE_CHECKING:
@@ -130,6 +131,7 @@ _STARTED: list[tuple[Dataset, Scorer, int]] = []
 
 
 def _start(pool: Dataset, scorer: Scorer, batch_size: int) -> None:
+    end_with_parent()
     _STARTED[:] = [(pool, scorer, batch_size)]
 
 

@@ -1,0 +1,234 @@
+"""Whole annotations: journalled, resumed, repeated, priced, and joined with rows whose pictures nobody touched."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import drawn
+import pytest
+from chat_server import GOOD, ChatServer, Fault
+
+from hf_select.annotate.annotate import annotate
+from hf_select.annotate.column import ColumnAnnotator
+from hf_select.annotate.cost import Rates
+from hf_select.annotate.endpoint import KEY, EndpointAnnotator
+from hf_select.cli.main import main
+from hf_select.errors import HFSelectError
+from hf_select.pool.read import read_pool
+from hf_select.pool.view import PoolView
+from hf_select.sampling.budget import Budget
+from hf_select.sampling.uniform import Uniform
+from hf_select.scoring.run import score_columns
+
+VIEW = PoolView(schema="images")
+SECRET = "sk-canary-4711"
+
+
+@pytest.fixture(scope="module")
+def pool_file(tmp_path_factory):
+    return str(drawn.pool(tmp_path_factory.mktemp("pool")))
+
+
+@pytest.fixture(scope="module")
+def pool(pool_file):
+    return read_pool(pool_file, schema="images")
+
+
+@pytest.fixture(scope="module")
+def chosen(pool):
+    return Uniform(stratify="row_task").select(score_columns(pool, view=VIEW), Budget(10), seed=1)
+
+
+@pytest.fixture
+def server(monkeypatch):
+    monkeypatch.setenv(KEY, SECRET)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    with ChatServer().running() as running:
+        yield running
+
+
+def endpoint(server, **settings):
+    return EndpointAnnotator(**{"model": "m", "base_url": server.url, "sleep": lambda seconds: None, **settings})
+
+
+def test_rows_come_in_pick_order_with_untouched_pictures(pool, chosen, server, tmp_path):
+    done = annotate(pool, chosen, endpoint(server), tmp_path, view=VIEW)
+    source = chosen.apply(pool, view=VIEW)
+    assert done.dataset["pool_key"] == list(chosen.keys)
+    assert done.dataset.features["image"] == pool.features["image"]
+    raw = [rows.with_format("arrow")[:]["image"].to_pylist() for rows in (done.dataset, source)]
+    assert raw[0] == raw[1]
+    assert done.dataset["task"] == source["task"]
+    assert done.dataset[0]["conversations"] == [
+        {"from": "human", "value": "<image>\nWhat is it?"},
+        {"from": "gpt", "value": "A drawing."},
+    ]
+    assert done.statuses == {"ok": 10} and done.asked == len(server.requests) == 10
+
+
+def test_the_result_is_a_pool_that_is_read_and_trained_on_like_any_other(pool, chosen, server, tmp_path):
+    done = annotate(pool, chosen, endpoint(server), tmp_path, view=VIEW)
+    rows = PoolView(task_field="task").rows(done.ready.with_format("arrow")[:])
+    assert {row.status for row in rows} == {"ok"}
+    assert rows[0].turns == (("What is it?", "A drawing."),)
+
+
+def test_the_order_in_which_answers_come_changes_nothing(pool, chosen, server, tmp_path):
+    one = annotate(pool, chosen, endpoint(server, concurrency=8), tmp_path / "a", view=VIEW)
+    other = annotate(pool, chosen, endpoint(server, concurrency=1), tmp_path / "b", view=VIEW)
+    assert one.dataset._fingerprint == other.dataset._fingerprint
+    assert one.dataset.to_list() == other.dataset.to_list()
+
+
+def test_nothing_is_asked_twice_also_not_for_a_larger_selection(pool, chosen, server, tmp_path):
+    annotate(pool, chosen, endpoint(server), tmp_path, view=VIEW)
+    more = Uniform(stratify="row_task").select(score_columns(pool, view=VIEW), Budget(14), include=chosen.keys)
+    again = annotate(pool, more, endpoint(server), tmp_path, view=VIEW)
+    assert len(server.requests) == 14
+    assert (again.asked, again.reused) == (14, 10)
+
+
+def test_an_unreadable_answer_is_asked_for_once_more_with_a_reminder(pool, chosen, server, tmp_path):
+    server.faults.extend([Fault(content="a drawing of something")] * 2)
+    done = annotate(pool, chosen, endpoint(server, concurrency=1), tmp_path, view=VIEW)
+    assert done.statuses == {"ok": 10}
+    assert len(server.requests) == 12
+    texts = [request["messages"][0]["content"][1]["text"] for request in server.requests]
+    assert sum("could not be read" in text for text in texts) == 2
+
+
+def test_what_stays_unreadable_and_what_is_refused_keeps_its_row_with_a_status(pool, chosen, server, tmp_path):
+    server.content = "a drawing of something"
+    server.faults.append(Fault(content="I'm sorry, I can't."))
+    done = annotate(pool, chosen, endpoint(server, concurrency=1), tmp_path, view=VIEW)
+    assert done.statuses == {"refused": 1, "unparsable": 9}
+    assert len(done.dataset) == 10 and len(done.ready) == 0 and done.ok_keys == []
+    assert done.dataset[0]["conversations"] is None
+    assert "no JSON" in done.dataset[1]["annotation_reason"]
+    server.content = GOOD
+    assert annotate(pool, chosen, endpoint(server), tmp_path, view=VIEW).statuses == done.statuses
+    assert len(server.requests) == 1 + 2 * 9
+
+
+def test_a_server_that_fails_for_good_loses_no_answer(pool, chosen, server, tmp_path):
+    server.faults.extend([Fault(), Fault(), Fault(), Fault(401)])
+    with pytest.raises(HFSelectError, match="3 of 10 missing instructions came; the same command goes on"):
+        annotate(pool, chosen, endpoint(server, concurrency=1), tmp_path, view=VIEW)
+    done = annotate(pool, chosen, endpoint(server), tmp_path, view=VIEW)
+    assert done.statuses == {"ok": 10}
+    assert len(server.requests) == 4 + 7
+
+
+def test_the_bill_stops_at_its_limit(pool, chosen, server, tmp_path):
+    rates = Rates(price_in=10_000, price_out=0)
+    with pytest.raises(HFSelectError, match=r"have cost 4\.0000, which reaches the limit of 4"):
+        annotate(pool, chosen, endpoint(server, concurrency=1), tmp_path, view=VIEW, rates=rates, max_cost=4)
+    assert len(server.requests) == 4
+    done = annotate(pool, chosen, endpoint(server), tmp_path, view=VIEW, rates=rates, max_cost=100)
+    assert done.cost == pytest.approx(10.0) and done.tokens_in == 1000 and done.tokens_out == 100
+
+
+def test_no_key_is_written_anywhere(pool, chosen, server, tmp_path, caplog):
+    server.faults.append(Fault(403))
+    with pytest.raises(HFSelectError) as caught:
+        annotate(pool, chosen, endpoint(server, concurrency=1), tmp_path, view=VIEW)
+    annotate(pool, chosen, endpoint(server), tmp_path, view=VIEW)
+    written = b"".join(file.read_bytes() for file in tmp_path.rglob("*") if file.is_file())
+    assert SECRET.encode() not in written
+    assert SECRET not in str(caught.value) + caplog.text
+
+
+def test_the_pools_own_column_is_read_for_the_asked_rows_only(pool_file, pool, chosen, tmp_path, monkeypatch):
+    read = []
+    rows_of = PoolView.rows
+
+    def counted(self, batch):
+        rows = rows_of(self, batch)
+        read.extend([self.schema] * len(rows))
+        return rows
+
+    monkeypatch.setattr(PoolView, "rows", counted)
+    done = annotate(pool, chosen, ColumnAnnotator(), tmp_path, view=VIEW)
+    assert read.count(None) == 10
+    source = chosen.apply(read_pool(pool_file), view=VIEW)
+    assert [turns[-1]["value"] for turns in done.dataset["conversations"]] == [
+        turns[-1]["value"] for turns in source["conversations"]
+    ]
+
+
+@pytest.mark.slow
+def test_a_local_model_is_asked_and_its_babble_has_a_status(pool, chosen, tmp_path):
+    import tiny
+
+    from hf_select.annotate.local import LocalAnnotator
+
+    model = str(tiny.llava(tmp_path / "model"))
+    annotator = LocalAnnotator(model=model, device="cpu", batch_size=4, max_tokens=4)
+    done = annotate(pool, chosen, annotator, tmp_path / "out", view=VIEW)
+    assert set(done.statuses) <= {"unparsable", "empty"} and sum(done.statuses.values()) == 10
+    assert annotator.identity() == LocalAnnotator(model=model, batch_size=1, max_tokens=4).identity()
+    assert len((tmp_path / "out" / "journal.jsonl").read_text().splitlines()) == 20
+
+
+def command(pool_file, chosen, tmp_path, server, *more):
+    chosen.save(tmp_path / "selection")
+    line = ["annotate", pool_file, "--selection", str(tmp_path / "selection"), "--annotator", "endpoint"]
+    line += ["--annotator-model", "m", "--annotator-url", server.url, "--out", str(tmp_path / "out")]
+    return [*line, "--annotator-concurrency", "1", *more]
+
+
+def test_the_command_writes_rows_that_load_dataset_reads(pool_file, chosen, tmp_path, server, capsys):
+    from datasets import load_dataset
+
+    assert main(command(pool_file, chosen, tmp_path, server, "--format", "json")) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["statuses"] == {"ok": 10} and told["asked"] == 10
+    rows = load_dataset("parquet", data_files=str(tmp_path / "out" / "data" / "*.parquet"), split="train")
+    assert rows["pool_key"] == list(chosen.keys)
+    files = [file for file in (tmp_path / "out").rglob("*") if file.is_file()]
+    assert not [file for file in files if str(tmp_path).encode() in file.read_bytes()]
+
+
+def test_the_cost_is_told_before_anything_is_asked(pool_file, chosen, tmp_path, server, capsys):
+    line = command(pool_file, chosen, tmp_path, server, "--dry-run", "--price-in", "2", "--price-out", "4")
+    assert main([*line, "--format", "json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["requests"], told["images"], told["tokens_out"]) == (10, 10, 1500)
+    assert told["cost"] == pytest.approx((told["tokens_in"] * 2 + 1500 * 4) / 1e6)
+    assert server.requests == [] and not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [(["--annotator", "local"], "--annotator-model"), (["--annotator", "column", "--max-cost", "3"], "--price-in")],
+)
+def test_flags_that_make_no_sense_are_refused(pool_file, tmp_path, capsys, flags, words):
+    assert main(["annotate", pool_file, "--out", str(tmp_path / "o"), *flags]) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_killed_at_any_moment_it_asks_only_for_what_is_missing(pool_file, chosen, tmp_path, server):
+    line = command(pool_file, chosen, tmp_path, server)
+    # Killed right after the fourth answer is on the disk.
+    killer = (
+        "import os, signal, sys\n"
+        "from hf_select.annotate.journal import Journal\n"
+        "from hf_select.cli.main import main\n"
+        "write, count = Journal.write, []\n"
+        "def deadly(self, entry):\n"
+        "    write(self, entry)\n"
+        "    count.append(1)\n"
+        "    if len(count) == 4:\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+        "Journal.write = deadly\n"
+        "sys.exit(main(sys.argv[1:]))\n"
+    )
+    environment = os.environ | {"HF_HUB_OFFLINE": "0"}
+    killed = subprocess.run([sys.executable, "-c", killer, *line], env=environment, capture_output=True, timeout=120)
+    assert killed.returncode == -signal.SIGKILL
+    asked = len(server.requests)
+    assert 4 <= asked <= 5  # the one that was under way was paid for and lost with the process
+    assert main(line) == 0
+    assert len(server.requests) == asked + 6
