@@ -127,6 +127,11 @@ def _read_hub(
         raise UsageError(f"{source} names the revision {at!r}, but {revision!r} was given too: keep one of them.")
     try:
         pool = datasets.load_dataset(repo, config, split=split, revision=at or revision, streaming=streaming)
+    except datasets.exceptions.DatasetNotFoundError as error:
+        raise UsageError(
+            f"no dataset {repo} can be read: check its name and revision; where it is private or gated, run hf auth "
+            "login with an account that has access, or set HF_TOKEN."
+        ) from error
     except ValueError as error:
         # `datasets` says in this way that a configuration or a split is unknown or has to be chosen.
         raise UsageError(f"{repo} can't be read: {' '.join(str(error).split())}") from error
