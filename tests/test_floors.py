@@ -19,6 +19,7 @@ FLOORS = dict.fromkeys(GROUND, 0) | {
     "embedding": 3,
     "training": 4,
     "annotate": 4,
+    "report": 3,
     "hub": 4,
     "evaluation": 5,
     "recipes": 5,

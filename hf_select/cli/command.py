@@ -69,6 +69,7 @@ class Command:
         writes: Whether it changes files or a repository: adds `--dry-run`, which `run` reads as `out.dry_run`.
         variants: Name -> (one-line help, options class) for `hf-select run NAME --flags`; `run` gets an instance of
             that variant's class.
+        url_variant: The variant that a URL in the place of a variant's name is given to, as its first argument.
         variant_metavar: What the variant's name is called in `--help` and in errors ("RECIPE").
     """
 
@@ -80,6 +81,7 @@ class Command:
     writes: bool = False
     variants: Mapping[str, tuple[str, type]] = dataclasses.field(default_factory=dict)
     variant_metavar: str = "VARIANT"
+    url_variant: str | None = None
 
     def __post_init__(self) -> None:
         if (self.options is None) == (not self.variants):

@@ -37,6 +37,12 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "select": ("hf_select.cli.select", "Choose rows of a scored pool within a budget."),
     "run": ("hf_select.cli.run", "Run a recipe from a pool to a chosen subset, in stages that resume."),
     "annotate": ("hf_select.cli.annotate", "Have instructions written for the pictures of a selection."),
+    "publish": (
+        "hf_select.cli.publish",
+        "Publish a run's subset to the Hub, in one commit, with a card that proves it.",
+    ),
+    "scores": ("hf_select.cli.scores", "Share a scored pool's columns on the Hub, or take somebody's."),
+    "diff": ("hf_select.cli.diff", "Compare two selections: what both have, what changed by group, and why."),
     "status": ("hf_select.cli.status", "Show where a run stands: its stages, their times and results."),
     "ls": ("hf_select.cli.ls", "List scorers, samplers, recipes and suites."),
     "show": ("hf_select.cli.show", "Explain one scorer, sampler, recipe or suite."),
@@ -90,6 +96,8 @@ def _dispatch(argv: list[str]) -> int:
         if not rest or rest[0] in ("-h", "--help"):
             Output().result(human=_variants_help(command), data=None)
             return 0 if rest else 2
+        if command.url_variant is not None and "://" in rest[0]:
+            rest = [command.url_variant, *rest]
         variant, rest = rest[0], rest[1:]
         if variant not in command.variants:
             raise UnknownName(command.variant_metavar.lower(), variant, command.variants)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import shlex
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from hf_select.cli.command import option
 from hf_select.cli.fit_options import FitOptions
@@ -14,10 +15,14 @@ if TYPE_CHECKING:
     from hf_select.recipes.pipeline import Pipeline, Source
     from hf_select.recipes.stages import RunFolder
 
+_NOT_SHOWN = ("out", "device", "shards", "num_proc", "image_root", "annotator_concurrency", "annotator_timeout")
+
 
 @dataclass(frozen=True, kw_only=True)
 class RecipeOptions(FitOptions, PoolOptions):
     """A pool, a model, a budget and a folder; how models run; a recipe adds its own choices."""
+
+    recipe: ClassVar[str]
 
     pool: list[str] = option(help=POOL_HELP)
     model: str = option(help="Hub id or folder of the pretrained vision-language model")
@@ -35,7 +40,38 @@ class RecipeOptions(FitOptions, PoolOptions):
         """Return the pipeline that these flags ask for."""
         from hf_select.recipes.pipeline import Pipeline
 
-        return Pipeline(source, folder, device=self.device, shards=self.shards, num_proc=self.num_proc)
+        return Pipeline(
+            source,
+            folder,
+            device=self.device,
+            shards=self.shards,
+            num_proc=self.num_proc,
+            about={"command": self.command()} | self._pool_parts(source),
+        )
+
+    def command(self) -> str:
+        """The command line that these options came from: no default, no folder of this machine, nothing about speed."""
+        words = ["hf-select run", self.recipe]
+        for setting in fields(self):
+            value, default = getattr(self, setting.name), setting.default
+            if setting.name in _NOT_SHOWN or value == default or value is None:
+                continue
+            flag = "--" + setting.name.replace("_", "-")
+            if isinstance(value, bool):
+                words.append(flag if value else f"--no-{flag[2:]}")
+                continue
+            values = value if isinstance(value, list | tuple) else [value]
+            words += [flag, *(shlex.quote(_shown(one)) for one in values)]
+        return " ".join([*words, "--out runs/again"])
+
+    def _pool_parts(self, source: Source) -> dict[str, str]:
+        parts = {"pool_split": source.split, "pool_config": source.config}
+        return {name: value for name, value in parts.items() if value is not None}
+
+
+def _shown(value: object) -> str:
+    text = str(value)
+    return Path(text).name if Path(text).exists() or Path(text).is_absolute() else text
 
 
 def number(value: float | None) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from hf_select.cli.command import option
 from hf_select.cli.fit_options import fit_config
@@ -22,6 +22,8 @@ NECESSITIES = ("loss", "loss_sum", "perplexity", "ifd", "visual")
 @dataclass(frozen=True, kw_only=True)
 class MLLMSelectorOptions(RecipeOptions):
     """Flags of `hf-select run mllm_selector`."""
+
+    recipe: ClassVar[str] = "mllm_selector"
 
     seed_fraction: float = option(0.05, help="share of the usable rows that tunes the seed model")
     necessity: str = option("loss", choices=NECESSITIES, help="the necessity score")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from hf_select.cli.annotator_options import AnnotatorOptions
 from hf_select.cli.command import option
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, kw_only=True)
 class PreSelOptions(AnnotatorOptions, RecipeOptions):
     """Flags of `hf-select run presel`."""
+
+    recipe: ClassVar[str] = "presel"
 
     encoder: str = option("facebook/dinov2-base", help="Hub id or folder of the image encoder")
     encoder_revision: str | None = option(None, help="revision of the encoder")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_select.errors import UsageError
+from hf_select.hub.card import subset_card
 from hf_select.pool.embed import embedded_shards
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def write_subset(
         pool: The pool the selection was made from.
         out: The folder; one that `write_subset` wrote before is replaced, any other non-empty folder is refused.
         view: How the pool's rows are read (needed to find rows by key).
-        about: Values of the card, see `hub_cards/subset.md.jinja`.
+        about: Values of the card, see `hf_select.hub.card.subset_card`.
         split: Name of the written split.
         rows: What to write in place of the pool's rows, in pick order: rows with instructions they hadn't there.
 
@@ -72,7 +73,7 @@ def write_subset(
         shard.to_parquet(part / names[-1])
     selection.save(part)
     size = sum((part / name).stat().st_size for name in names)
-    (part / "README.md").write_text(_card(selection, about, split), "utf-8")
+    (part / "README.md").write_text(subset_card(selection, about, split=split), "utf-8")
     shutil.rmtree(out, ignore_errors=True)
     part.replace(out)
     return SubsetFolder(out, len(subset), tuple(names), size)
@@ -84,41 +85,3 @@ def _check_ours(out: Path) -> None:
     if found and (found - WRITTEN or "data" not in found):
         some = ", ".join(sorted(found - WRITTEN or found)[:3])
         raise UsageError(f"{out} is not a subset folder, or holds more than one ({some}): choose an empty or new one.")
-
-
-def _card(selection: Selection, about: dict[str, Any], split: str) -> str:
-    from hf_select.hub.render import render_card
-
-    method = about["method"]
-    # No `configs` block: with one, datasets 5.2 caches a local folder under its base name alone, and load_dataset then
-    # gives the rows of another folder of that name, or those of before a rewrite. The file names say the split.
-    metadata = {
-        "task_categories": ["image-text-to-text"],
-        "tags": ["hf_select", "visual-instruction-tuning"],
-        "size_categories": [_size_category(len(selection))],
-        "hf_select": {
-            "pool": about["pool"],
-            "pool_revision": about["pool_revision"],
-            "method": method,
-            "budget": about["budget"],
-            "seed": about["seed"],
-            "rows": len(selection),
-            "pool_rows": about["pool_rows"],
-        },
-    }
-    return render_card(
-        "subset.md.jinja",
-        metadata=metadata,
-        rows=len(selection),
-        split=split,
-        rejected=sorted(selection.rejected.items()),
-        notes=list(selection.notes),
-        choices=[(name, value) for name, value in method.items() if name not in ("name", "paper")],
-        **about,
-    )
-
-
-def _size_category(rows: int) -> str:
-    """The Hub's word for a data set of so many rows."""
-    steps = [(1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M")]
-    return next((name for limit, name in steps if rows < limit), "n>1M")

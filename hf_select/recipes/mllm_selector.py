@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from hf_select.errors import UnknownName, UsageError
 from hf_select.recipes.pipeline import Pipeline
-from hf_select.recipes.tables import task_table
+from hf_select.recipes.tables import scorer_entry, task_table
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -245,7 +245,8 @@ def run_mllm_selector(
         "seed": seed,
         "tasks": tasks,
         "pool_rows": len(scored),
-    }
-    subset = pipeline.save("subset", picked, about)
+        "scorers": [scorer_entry(scorer)],
+    } | pipeline.about
+    subset = pipeline.save("subset", picked, about, scored="score")
     final_model = pipeline.fit("final", model, revision, picked, fit) if final_fit else None
     return MLLMSelectorRun(picked, pipeline.path / subset.summary["path"], seed_model, final_model, tasks)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -62,6 +63,7 @@ class Pipeline:
         device: Where models run; None chooses.
         shards: Into how many shards scoring is cut; None chooses.
         num_proc: Processes that share the shards, for scoring on a CPU.
+        about: Further values of the subset's card, such as the command.
     """
 
     def __init__(
@@ -72,7 +74,9 @@ class Pipeline:
         device: str | None = None,
         shards: int | None = None,
         num_proc: int | None = None,
+        about: dict[str, Any] | None = None,
     ) -> None:
+        self.about = about or {}
         self.source = source
         self.folder = folder
         self.device = device
@@ -92,6 +96,7 @@ class Pipeline:
             device=self.device,
             shards=self.shards,
             num_proc=self.num_proc,
+            about=self.about,
         )
         other.pool = pool
         return other
@@ -183,13 +188,23 @@ class Pipeline:
         return self._columns(f"{name}.parquet")
 
     def save(
-        self, name: str, selection: Selection, about: dict[str, Any], *, rows: Dataset | None = None
+        self, name: str, selection: Selection, about: dict[str, Any], *, scored: str, rows: Dataset | None = None
     ) -> StageRecord:
-        """Write the chosen rows as a folder that `load_dataset` reads; `rows` as in `write_subset`."""
+        """Write the chosen rows as a folder that `load_dataset` reads, and what publishing it needs to know.
+
+        Args:
+            name: The folder.
+            selection: The rows.
+            about: Values of the card.
+            scored: The stage whose columns the selection was made from.
+            rows: As in `write_subset`.
+        """
         from hf_select.hub.subset import write_subset
 
         def work() -> dict[str, Any]:
             folder = write_subset(selection, self.pool, self.path / name, view=self.source.view, about=about, rows=rows)
+            kept = {"about": about, "view": asdict(self.source.view), "folder": name, "scored": f"{scored}.parquet"}
+            write_atomically(self.path / "about.json", json.dumps(kept, indent=1, ensure_ascii=False))
             return {"path": name, "rows": folder.rows, "files": list(folder.files), "bytes": folder.size}
 
         inputs = self.pool_identity() | {"keys": selection.table["key"].to_pylist(), "about": about}

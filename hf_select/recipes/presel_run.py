@@ -17,7 +17,7 @@ from hf_select.pool.view import PoolView
 from hf_select.recipes.pipeline import Pipeline, Source
 from hf_select.recipes.presel import REFERENCE, PreSel
 from hf_select.recipes.stages import digest
-from hf_select.recipes.tables import NO_TASK, presel_table
+from hf_select.recipes.tables import NO_TASK, presel_table, scorer_entry
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -143,8 +143,10 @@ def run_presel(
         "pool_rows": len(facts),
         "required_instructions": len(picked),
         "reference_rows": len(reference),
-    }
-    subset = pipeline.save("subset", kept, about, rows=ready.pool)
+        "scorers": [scorer_entry(scorer), scorer_entry(encoder)],
+        "generated": instructions.annotator.identity()["annotator"] != "column",
+    } | pipeline.about
+    subset = pipeline.save("subset", kept, about, scored="embed", rows=ready.pool)
     final_model = ready.fit("final", model, revision, None, fit) if final_fit else None
     return PreSelRun(kept, pipeline.path / subset.summary["path"], reference_model, final_model, tasks, len(picked))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
 
     from hf_select.sampling.selection import Selection
     from hf_select.sampling.task_weights import TaskWeights
+    from hf_select.scoring.scorer import Scorer
 
 NO_TASK = "(no task)"
 """Name of the rows without a task label, as samplers call their group."""
@@ -71,6 +73,16 @@ def presel_table(
         }
         for entry, _, _ in _counts(facts, picked)
     )
+
+
+def scorer_entry(scorer: Scorer) -> dict[str, Any]:
+    """A scorer for a card: name, version, model, weights (commit, or 16 digits of the digest) and dtype."""
+    resolved = scorer.resolved
+    weights = resolved.get("weights", {})
+    sha = weights.get("commit") or str(weights.get("digest", "unknown"))[:16]
+    model = Path(scorer.model).name if Path(scorer.model).exists() else scorer.model
+    entry = {"name": type(scorer).__name__, "version": scorer.scoring_version, "model": model, "weights": sha}
+    return entry | {"dtype": resolved.get("dtype", "unknown")}
 
 
 def _counts(facts: pa.Table, picked: Selection) -> Iterator[tuple[dict[str, Any], np.ndarray, np.ndarray]]:

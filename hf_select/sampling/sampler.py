@@ -138,6 +138,11 @@ class Sampler(ABC):
             {**rejected, **plan.rejected},
         )
 
+    def columns_of(self, scored: Dataset | pa.Table, budget: Budget | str | int) -> pa.Table:
+        """The columns that `select` looks at with this budget, rows sorted by address: enough to choose again."""
+        costs = [self.cost] if Budget(budget).kind == "tokens" else []
+        return ScoredRows.read(scored, [*self._columns(), *costs], score=self._score).table
+
     @abstractmethod
     def _plan(self, rows: ScoredRows, scores: np.ndarray | None, free: np.ndarray, seed: int) -> Plan:
         """Order and group the rows at the positions `free` (ascending)."""
