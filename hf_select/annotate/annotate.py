@@ -16,7 +16,7 @@ from hf_select.annotate.cost import Rates
 from hf_select.annotate.journal import ATTEMPTS, Entry, Journal, entry_of, request_key
 from hf_select.annotate.parse import PLACE, REMINDER, Unreadable, parse_turns
 from hf_select.annotate.prompts import Prompts
-from hf_select.errors import HFSelectError
+from hf_select.errors import HFSelectError, UsageError
 from hf_select.pool.row import OK
 from hf_select.pool.schema import IMAGE_COLUMNS
 
@@ -106,6 +106,7 @@ def annotate(
 
     Raises:
         HFSelectError: The annotator can't go on, or `max_cost` is reached; says how many answers are there.
+        UsageError: The annotator can't answer for this pool at all.
 
     Cost: the annotator's; beside it two looks at the pictures' bytes. Memory: one small record a row, and the pictures
     of the requests under way.
@@ -189,6 +190,8 @@ def _ask(
                     lost[request.address] = said
                 else:
                     journal.write(_entry(request, key, 2 if key in journal.entries else 1, said))
+    except UsageError:
+        raise
     except HFSelectError as error:
         raise HFSelectError(f"{error} {_progress(todo, keys, journal)}") from error
     if stopped:

@@ -16,7 +16,7 @@ from hf_select.annotate.column import ColumnAnnotator
 from hf_select.annotate.cost import Rates
 from hf_select.annotate.endpoint import KEY, EndpointAnnotator
 from hf_select.cli.main import main
-from hf_select.errors import HFSelectError
+from hf_select.errors import HFSelectError, UsageError
 from hf_select.pool.read import read_pool
 from hf_select.pool.view import PoolView
 from hf_select.recipes.stages import RunFolder
@@ -216,7 +216,7 @@ def test_pictures_of_the_pools_own_instructions_keep_their_places(tmp_path):
 
 
 def test_a_pool_without_instructions_has_no_column_to_take_them_from(pool, chosen, tmp_path):
-    with pytest.raises(HFSelectError, match="no instructions of its own"):
+    with pytest.raises(UsageError, match="no instructions of its own"):
         annotate(pool, chosen, ColumnAnnotator(view=VIEW), tmp_path, view=VIEW)
 
 
