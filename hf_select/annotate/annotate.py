@@ -185,11 +185,10 @@ def _ask(
             if not waiting:
                 break
             for request, said in annotator.ask(pool, affordable(waiting)):
-                key = keys[request.address]
                 if said.passing:
                     lost[request.address] = said
                 else:
-                    journal.write(_entry(request, key, 2 if key in journal.entries else 1, said))
+                    _keep(journal, keys[request.address], request, said)
     except UsageError:
         raise
     except HFSelectError as error:
@@ -204,6 +203,11 @@ def _ask(
 def _progress(todo: Sequence[Chosen], keys: dict[str, str], journal: Journal) -> str:
     done = sum(journal.final(keys[one.address]) is not None for one in todo)
     return f"{done} of {len(todo)} missing instructions came; the same command goes on with the rest."
+
+
+def _keep(journal: Journal, key: str, request: Request, said: Said) -> None:
+    attempt = 2 if key in journal.entries else 1
+    journal.write(_entry(request, key, attempt, said))
 
 
 def _entry(request: Request, key: str, attempt: int, said: Said) -> Entry:
