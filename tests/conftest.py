@@ -91,3 +91,13 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip("the optional folder of shared test inputs (HF_SELECT_SHARED) is not here")
     return folder
+
+
+@pytest.fixture
+def hub(monkeypatch, tmp_path):
+    """A loopback Hub that this process talks to as its user "me"."""
+    from hub import LoopbackHub
+
+    with LoopbackHub() as running:
+        running.here(monkeypatch, tmp_path / "home", running.me)
+        yield running

@@ -8,19 +8,11 @@ from pathlib import Path
 
 import datasets
 import pytest
-from hub import LoopbackHub
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, hf_hub_download, snapshot_download
 from huggingface_hub.errors import EntryNotFoundError, GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
 
 from hf_select.errors import HFSelectError, UsageError
 from hf_select.pool.read import read_pool
-
-
-@pytest.fixture
-def hub(monkeypatch, tmp_path):
-    with LoopbackHub() as running:
-        running.here(monkeypatch, tmp_path / "home", running.me)
-        yield running
 
 
 @pytest.fixture
@@ -90,10 +82,10 @@ def test_branches_and_pull_requests_leave_main_alone(hub, api):
 
 def test_private_gated_and_missing_repositories(hub, api, monkeypatch):
     hub.repo("me/secret", private=True, files={"a": b"1"})
-    hub.repo("lab/gated", gated=True, files={"a": b"1"})
+    hub.repo("other/gated", gated=True, files={"a": b"1"})
     assert api.repo_info("me/secret", repo_type="dataset").private
     with pytest.raises(GatedRepoError):
-        hf_hub_download("lab/gated", "a", repo_type="dataset")
+        hf_hub_download("other/gated", "a", repo_type="dataset")
     with pytest.raises(RepositoryNotFoundError):
         api.repo_info("me/none", repo_type="dataset")
     monkeypatch.delenv("HF_TOKEN")

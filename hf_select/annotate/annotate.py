@@ -5,28 +5,26 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hf_select.annotate.annotator import Annotator, Request, Said
+from hf_select.annotate.annotator import Annotator, Request, Said, Turns
+from hf_select.annotate.chosen import Chosen, chosen_rows, requests
 from hf_select.annotate.cost import Rates
-from hf_select.annotate.journal import Entry, Journal, entry_of, request_key
-from hf_select.annotate.parse import REMINDER, Unreadable, parse_turns
+from hf_select.annotate.journal import ATTEMPTS, Entry, Journal, entry_of, request_key
+from hf_select.annotate.parse import PLACE, REMINDER, Unreadable, parse_turns
 from hf_select.annotate.prompts import Prompts
-from hf_select.errors import HFSelectError
+from hf_select.errors import HFSelectError, UsageError
 from hf_select.pool.row import OK
 from hf_select.pool.schema import IMAGE_COLUMNS
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-    from hf_select.pool.row import Row
     from hf_select.pool.view import PoolView
     from hf_select.sampling.selection import Selection
-
-_AT_ONCE = 256
 
 
 @dataclass(frozen=True)
@@ -73,18 +71,6 @@ class Annotated:
         return counts | {"tokens_in": self.tokens_in, "tokens_out": self.tokens_out, "cost": round(self.cost, 6)}
 
 
-def requests_of(
-    pool: Dataset, selection: Selection, view: PoolView, prompts: Prompts
-) -> tuple[list[int], list[Row], list[Request]]:
-    """Return positions and rows of a selection in pick order, and a request for each row that can be used."""
-    positions = selection.indices(pool, view).tolist()
-    chosen = pool.select(positions).with_format("arrow")
-    rows = [row for at in range(0, len(chosen), _AT_ONCE) for row in view.rows(chosen[at : at + _AT_ONCE])]
-    asked = zip(selection.keys, positions, rows, strict=True)
-    usable = [Request(key, at, row, prompts.of(row.task)) for key, at, row in asked if row.status == OK]
-    return positions, rows, usable
-
-
 def annotate(
     pool: Dataset,
     selection: Selection,
@@ -95,6 +81,7 @@ def annotate(
     prompts: Prompts | None = None,
     rates: Rates | None = None,
     max_cost: float | None = None,
+    retry_failed: bool = False,
     note: Callable[[str], None] = lambda text: None,
 ) -> Annotated:
     """Have instructions written for the rows of `selection`.
@@ -102,7 +89,7 @@ def annotate(
     Every answer is on disk before the next is waited for, so that the same call asks only for what is missing, after a
     kill too, and selections that share rows share their answers. An answer that can't be read is asked for once more
     and then kept with its status; refusals are kept at once. No row is left out: one without an instruction has a
-    status and a reason.
+    status and a reason. A row whose requests met only passing trouble is "unanswered", and asked for by the next call.
 
     Args:
         pool: The pool the rows were chosen from.
@@ -114,70 +101,113 @@ def annotate(
         rates: Prices, for `cost` and `max_cost`.
         max_cost: No further row is asked for when the answers in the folder have cost so much; what is under way is
             still paid for.
+        retry_failed: Ask again, from the beginning, for what was refused, rejected or could not be read.
         note: Called with one sentence of progress at a time.
 
     Raises:
         HFSelectError: The annotator can't go on, or `max_cost` is reached; says how many answers are there.
+        UsageError: The annotator can't answer for this pool at all.
 
-    Cost: the annotator's; beside it one look at the pictures' bytes.
+    Cost: the annotator's; beside it two looks at the pictures' bytes. Memory: one small record a row, and the pictures
+    of the requests under way.
     """
     prompts, rates = prompts or Prompts(), rates or Rates()
-    positions, rows, requests = requests_of(pool, selection, view, prompts)
-    journal, identity = Journal(Path(folder)), annotator.identity()
-    keys = {request.address: request_key(request, identity) for request in requests}
-    reused = sum(journal.final(keys[request.address]) is not None for request in requests)
-    todo = [request for request in requests if journal.final(keys[request.address]) is None]
+    chosen, keys, journal, todo = _plan(pool, selection, annotator, folder, view, prompts, retry_failed)
+    lost: dict[str, Said] = {}
     if todo:
-        note(f"asking for the instructions of {len(todo):,} of {len(rows):,} rows")
-        _ask(pool, annotator, todo, keys, journal, rates, max_cost)
-    entries = {request.address: journal.final(keys[request.address]) for request in requests}
-    dataset = _dataset(pool, positions, selection.keys, rows, entries)
+        note(f"asking for the instructions of {len(todo):,} of {len(chosen):,} rows")
+        lost = _ask(pool, annotator, todo, view, keys, journal, rates, max_cost)
+    ends = {address: _end(journal.final(key), lost.get(address)) for address, key in keys.items()}
+    dataset = _dataset(pool, chosen, ends)
     cost = rates.cost(journal.tokens_in, journal.tokens_out)
-    return Annotated(dataset, len(requests), reused, journal.tokens_in, journal.tokens_out, cost)
+    return Annotated(dataset, len(keys), len(keys) - len(todo), journal.tokens_in, journal.tokens_out, cost)
+
+
+def missing_rows(
+    pool: Dataset,
+    selection: Selection,
+    annotator: Annotator,
+    folder: str | Path,
+    *,
+    view: PoolView,
+    prompts: Prompts | None = None,
+    retry_failed: bool = False,
+) -> list[Chosen]:
+    """Return the rows that `annotate` would ask for with these arguments; asks and writes nothing."""
+    return _plan(pool, selection, annotator, folder, view, prompts or Prompts(), retry_failed)[3]
+
+
+def _plan(
+    pool: Dataset,
+    selection: Selection,
+    annotator: Annotator,
+    folder: str | Path,
+    view: PoolView,
+    prompts: Prompts,
+    retry_failed: bool,
+) -> tuple[list[Chosen], dict[str, str], Journal, list[Chosen]]:
+    """Return all rows, the journal keys of those that can be asked for, the journal, and the rows to ask for now."""
+    chosen = chosen_rows(pool, selection, view, prompts)
+    journal, identity = Journal(Path(folder)), annotator.identity()
+    keys = {one.address: request_key(one, identity) for one in chosen if one.status == OK}
+    if retry_failed:
+        journal.forget_failed(keys.values())
+    todo = [one for one in chosen if one.status == OK and journal.final(keys[one.address]) is None]
+    return chosen, keys, journal, todo
 
 
 def _ask(
     pool: Dataset,
     annotator: Annotator,
-    todo: Sequence[Request],
+    todo: Sequence[Chosen],
+    view: PoolView,
     keys: dict[str, str],
     journal: Journal,
     rates: Rates,
     max_cost: float | None,
-) -> None:
-    """Ask for everything that is missing, then once more for what could not be read."""
+) -> dict[str, Said]:
+    """Ask for everything that is missing, then once more for what could not be read; return the passing failures."""
     stopped = False
+    lost: dict[str, Said] = {}
 
-    def affordable(requests: Sequence[Request]) -> Iterator[Request]:
+    def affordable(waiting: Iterable[Chosen]) -> Iterator[Request]:
         nonlocal stopped
-        for request in requests:
+        for request in requests(pool, waiting, view):
             if max_cost is not None and rates.cost(journal.tokens_in, journal.tokens_out) >= max_cost:
                 stopped = True
                 return
-            yield request
+            again = keys[request.address] in journal.entries
+            yield replace(request, prompt=f"{request.prompt}\n{REMINDER}") if again else request
 
     try:
-        for _ in range(2):
-            waiting = [r for r in todo if journal.final(keys[r.address]) is None]
-            repeated = [_again(r) if keys[r.address] in journal.entries else r for r in waiting]
-            for request, said in annotator.ask(pool, affordable(repeated)):
-                key = keys[request.address]
-                journal.write(_entry(request, key, 2 if key in journal.entries else 1, said))
+        for _ in range(ATTEMPTS):
+            waiting = [one for one in todo if journal.final(keys[one.address]) is None and one.address not in lost]
+            if not waiting:
+                break
+            for request, said in annotator.ask(pool, affordable(waiting)):
+                if said.passing:
+                    lost[request.address] = said
+                else:
+                    _keep(journal, keys[request.address], request, said)
+    except UsageError:
+        raise
     except HFSelectError as error:
         raise HFSelectError(f"{error} {_progress(todo, keys, journal)}") from error
     if stopped:
         spent = f"{rates.cost(journal.tokens_in, journal.tokens_out):.4f}"
         told = _progress(todo, keys, journal)
         raise HFSelectError(f"the answers have cost {spent}, which reaches the limit of {max_cost}. {told}")
+    return lost
 
 
-def _again(request: Request) -> Request:
-    return Request(request.address, request.position, request.row, f"{request.prompt}\n{REMINDER}")
-
-
-def _progress(todo: Sequence[Request], keys: dict[str, str], journal: Journal) -> str:
-    done = sum(journal.final(keys[request.address]) is not None for request in todo)
+def _progress(todo: Sequence[Chosen], keys: dict[str, str], journal: Journal) -> str:
+    done = sum(journal.final(keys[one.address]) is not None for one in todo)
     return f"{done} of {len(todo)} missing instructions came; the same command goes on with the rest."
+
+
+def _keep(journal: Journal, key: str, request: Request, said: Said) -> None:
+    attempt = 2 if key in journal.entries else 1
+    journal.write(_entry(request, key, attempt, said))
 
 
 def _entry(request: Request, key: str, attempt: int, said: Said) -> Entry:
@@ -192,21 +222,26 @@ def _entry(request: Request, key: str, attempt: int, said: Said) -> Entry:
         return entry_of(request, key, attempt, error.status, str(error), **paid)
 
 
-def _dataset(
-    pool: Dataset, positions: list[int], addresses: Sequence[str], rows: Sequence[Row], entries: dict[str, Entry | None]
-) -> Dataset:
+def _end(entry: Entry | None, lost: Said | None) -> tuple[str, str, Turns]:
+    """Status, reason and turns of a row that was asked for."""
+    if entry is not None:
+        return entry.status, entry.reason, entry.turns
+    return (lost.status, lost.reason, ()) if lost is not None else ("unanswered", "the annotator left it out", ())
+
+
+def _dataset(pool: Dataset, chosen: Sequence[Chosen], ends: dict[str, tuple[str, str, Turns]]) -> Dataset:
     from datasets import Dataset, Features, Value
 
     from hf_select.scoring.attach import attach
 
     names = ("pool_key", "id", "task", "conversations", "annotation_status", "annotation_reason")
     columns: dict[str, list[Any]] = {name: [] for name in names}
-    for address, row in zip(addresses, rows, strict=True):
-        entry = entries.get(address)
-        status, reason = (row.status, row.reason) if entry is None else (entry.status, entry.reason)
-        spoken = _conversation(row, entry.turns) if entry is not None and status == OK else None
-        for name, value in zip(columns, (address, row.id, row.task, spoken, status, reason), strict=True):
+    for one in chosen:
+        status, reason, turns = ends.get(one.address, (one.status, one.reason, ()))
+        spoken = _conversation(len(one.images), turns) if status == OK else None
+        for name, value in zip(columns, (one.address, one.id, one.task, spoken, status, reason), strict=True):
             columns[name].append(value)
+    positions = [one.position for one in chosen]
     text = Value("string")
     features = Features({name: text for name in columns} | {"conversations": [{"from": text, "value": text}]})
     pictures = pool.select_columns([name for name in IMAGE_COLUMNS if name in pool.column_names]).select(positions)
@@ -217,10 +252,11 @@ def _dataset(
     return dataset
 
 
-def _conversation(row: Row, turns: Sequence[tuple[str, str]]) -> list[dict[str, str]]:
-    places = "<image>\n" * len(row.images)
+def _conversation(n_images: int, turns: Turns) -> list[dict[str, str]]:
+    """The turns in the LLaVA schema; pictures that no question gives a place stand in front."""
+    unplaced = n_images - sum(question.count(PLACE) for question, _ in turns)
     said = []
     for number, (question, answer) in enumerate(turns):
-        said.append({"from": "human", "value": question if number else places + question})
+        said.append({"from": "human", "value": question if number else f"{PLACE}\n" * unplaced + question})
         said.append({"from": "gpt", "value": answer})
     return said

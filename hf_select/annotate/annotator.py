@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -43,6 +43,7 @@ class Said:
         reason: One sentence for a status.
         tokens_in: Tokens that were paid for on the way in.
         tokens_out: Tokens that were paid for on the way out.
+        passing: Whether asking again later may help: such an answer is not journalled.
     """
 
     text: str | None = None
@@ -51,10 +52,17 @@ class Said:
     reason: str = ""
     tokens_in: int = 0
     tokens_out: int = 0
+    passing: bool = False
 
 
 class Annotator(ABC):
-    """Writes instructions for pictures."""
+    """Writes instructions for pictures.
+
+    Attributes:
+        is_free: Whether answers cost no tokens.
+    """
+
+    is_free: ClassVar[bool] = False
 
     @abstractmethod
     def identity(self) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hf_select.annotate.annotator import Request
+from hf_select.annotate.chosen import Chosen
 
 IMAGE_TOKENS = 1000
 """Tokens a picture is estimated at; models take 250 to 2,000."""
@@ -42,9 +42,20 @@ class Estimate:
     cost: float
 
 
-def estimate(requests: Sequence[Request], rates: Rates) -> Estimate:
-    """Estimate before anything is asked: prompts by their characters, pictures and answers by round figures."""
-    images = sum(len(request.row.images) for request in requests)
-    words = sum(-(-len(request.prompt) // CHARACTERS) for request in requests)
-    tokens_in, tokens_out = words + images * IMAGE_TOKENS, len(requests) * ANSWER_TOKENS
+def text_tokens(text: str) -> int:
+    """Estimate the tokens of a text by its characters."""
+    return -(-len(text) // CHARACTERS)
+
+
+def estimate(asked: Sequence[Chosen], rates: Rates, image_tokens: int = IMAGE_TOKENS) -> Estimate:
+    """Estimate before anything is asked: prompts by their characters, pictures and answers by round figures.
+
+    Args:
+        asked: The rows that will be asked for.
+        rates: Prices.
+        image_tokens: Tokens of one picture.
+    """
+    images = sum(len(chosen.images) for chosen in asked)
+    tokens_in = sum(text_tokens(chosen.prompt) for chosen in asked) + images * image_tokens
+    tokens_out = len(asked) * ANSWER_TOKENS
     return Estimate(images, tokens_in, tokens_out, rates.cost(tokens_in, tokens_out))

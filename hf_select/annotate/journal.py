@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from hf_select.annotate.annotator import Request, Turns
+from hf_select.annotate.chosen import Chosen
 from hf_select.pool.row import OK
 
 FILE = "journal.jsonl"
@@ -27,7 +28,7 @@ class Entry:
         key: What was asked, of whom, about which pictures, see `request_key`.
         address: The row's address, for people.
         attempt: 1, or 2 for the repetition of an answer that could not be read.
-        status: "ok", "refused", "empty", "unparsable", or an annotator's own.
+        status: "ok", "refused", "empty", "unparsable", or an annotator's own ("rejected", "image_unreadable", ...).
         reason: One sentence for every status but "ok".
         turns: The instruction: (question, answer) pairs.
         text: The answer as it came.
@@ -51,13 +52,13 @@ class Entry:
         return self.status not in (UNPARSABLE, "empty") or self.attempt >= ATTEMPTS
 
 
-def request_key(request: Request, annotator: dict[str, Any]) -> str:
+def request_key(chosen: Chosen, annotator: dict[str, Any]) -> str:
     """Return 32 hex digits over the address, the pictures' bytes, the annotator and the prompt."""
     asked = {
-        "address": request.address,
-        "images": [image.digest for image in request.row.images],
+        "address": chosen.address,
+        "images": list(chosen.images),
         "annotator": annotator,
-        "prompt": request.prompt,
+        "prompt": chosen.prompt,
     }
     blob = json.dumps(asked, sort_keys=True, ensure_ascii=False)
     return hashlib.blake2b(blob.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
@@ -71,7 +72,6 @@ class Journal:
 
     def __init__(self, folder: Path) -> None:
         self._file = folder / FILE
-        folder.mkdir(parents=True, exist_ok=True)
         self.entries: dict[str, Entry] = {}
         self.tokens_in = self.tokens_out = 0
         for entry in self._read():
@@ -79,6 +79,7 @@ class Journal:
 
     def write(self, entry: Entry) -> None:
         """Append an answer; it survives everything but the disk."""
+        self._file.parent.mkdir(parents=True, exist_ok=True)
         line = json.dumps(asdict(entry), ensure_ascii=True) + "\n"
         with self._file.open("ab") as file:
             if file.tell() and not self._ends_in_newline():
@@ -92,6 +93,12 @@ class Journal:
         """The answer of a request that is not asked again, or None."""
         entry = self.entries.get(key)
         return entry if entry is not None and entry.is_final else None
+
+    def forget_failed(self, keys: Iterable[str]) -> None:
+        """Let the requests of `keys` that came to no instruction be asked from the beginning; nothing is erased."""
+        for key in keys:
+            if key in self.entries and self.entries[key].status != OK:
+                del self.entries[key]
 
     def _take(self, entry: Entry) -> None:
         self.entries[entry.key] = entry

@@ -9,13 +9,16 @@ from typing import Any
 from hf_select.annotate.annotator import Turns
 
 MAX_TURNS = 20
+PLACE = "<image>"
+"""What LLaVA's files write where a picture belongs."""
+_THOUGHT = re.compile(r"\A\s*<think>.*?</think>", re.DOTALL)
 _FENCE = re.compile(r"^```[\w-]*\s*\n(.*?)\n?```\s*$", re.DOTALL)
 _REFUSAL = re.compile(
     r"\W*(i['’]?m (very )?sorry|sorry|i apologi[sz]e|as an ai|"
     r"i (can['’]?t|cannot|can not|am unable|won['’]?t|am not able))\b",
     re.IGNORECASE,
 )
-_PLACE = re.compile(r"<image>|<video>", re.IGNORECASE)
+_MARK = re.compile(r"<image>|<video>", re.IGNORECASE)
 
 FORMAT = (
     'Reply with JSON only, no other words: {"turns": [{"question": "...", "answer": "..."}]}. '
@@ -39,13 +42,13 @@ class Unreadable(ValueError):
 def parse_turns(text: str) -> Turns:
     """Read the question and answer pairs of a model's answer.
 
-    A fence of backquotes around the JSON and words before and after the outermost braces are tolerated; what the JSON
-    says is not guessed at.
+    A model's thoughts in front, a fence of backquotes around the JSON and words before and after the outermost braces
+    are tolerated; what the JSON says is not guessed at.
 
     Raises:
         Unreadable: With status "empty", "refused" (the text opens with an apology and holds no JSON) or "unparsable".
     """
-    bare = text.strip()
+    bare = _THOUGHT.sub("", text).strip()
     if not bare:
         raise Unreadable("empty", "the answer is empty")
     fenced = _FENCE.match(bare)
@@ -75,7 +78,7 @@ def _turn(number: int, turn: Any) -> tuple[str, str]:
         value = turn.get(name) if isinstance(turn, dict) else None
         if not isinstance(value, str) or not value.strip():
             raise Unreadable("unparsable", f"turn {number} has no {name}")
-        if _PLACE.search(value):
+        if _MARK.search(value):
             raise Unreadable("unparsable", f"the {name} of turn {number} contains the mark of a picture's place")
         texts.append(value.strip())
     return texts[0], texts[1]

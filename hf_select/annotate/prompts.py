@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -11,6 +12,8 @@ from typing import Any
 from hf_select.annotate.parse import FORMAT
 from hf_select.errors import UnknownName, UsageError
 
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
+_ENDING = re.compile(r"(?<=..)(s?v?qa|(?<!s)s)\Z")
 _SHIPPED = Path(__file__).resolve().parent / "prompts.yaml"
 
 
@@ -51,12 +54,15 @@ class Prompts:
         return cls(parts["kinds"], parts["tasks"])
 
     def kind(self, task: str | None) -> str:
-        """The kind of a task: as given, else by the words in its name, else the default."""
+        """The kind of a task: as given, else by the whole words in its name, else the default.
+
+        "ChartQA", "chart_open_qa" and "charts-2" have the word "chart"; "country" does not have the word "count".
+        """
         if task is not None and task in self.tasks:
             return self.tasks[task]
-        name = (task or "").lower()
-        words = {kind: entry["words"] for kind, entry in _shipped()["kinds"].items()}
-        found = (kind for kind, known in words.items() if any(word in name for word in known))
+        name = _words(task or "")
+        known = {kind: entry["words"] for kind, entry in _shipped()["kinds"].items()}
+        found = (kind for kind, words in known.items() if any(_words(word) in name for word in words))
         return next(found, _shipped()["default"])
 
     def of(self, task: str | None) -> str:
@@ -64,6 +70,12 @@ class Prompts:
         kind = self.kind(task)
         text = self.texts[kind] if kind in self.texts else _shipped()["kinds"][kind]["text"]
         return f"{' '.join(text.split())}\n{FORMAT}"
+
+
+def _words(name: str) -> str:
+    """The words of a name in small letters without a plural's s or a final "vqa" or "qa", each between two blanks."""
+    words = [_ENDING.sub("", word) or word for word in map(str.lower, _WORD.findall(name))]
+    return " ".join(["", *words, ""])
 
 
 @cache

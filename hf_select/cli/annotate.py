@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hf_select.cli.annotator_options import AnnotatorOptions
 from hf_select.cli.command import Command, option
@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
     from hf_select.annotate.annotate import Annotated
+    from hf_select.annotate.annotator import Annotator
     from hf_select.cli.output import Output
+    from hf_select.pool.view import PoolView
+    from hf_select.sampling.selection import Selection
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,55 +29,78 @@ class AnnotateOptions(AnnotatorOptions, PoolOptions):
     selection: Path | None = option(None, help="folder of the selection; default all rows")
     out: Path = option(help="gets the journal and the rows with their instructions; the same command resumes")
     device: str | None = option(None, help="where a local model runs; default the best there is")
+    retry_failed: bool = option(False, help="ask again for what was refused or could not be read before")
+    image_tokens: int = option(1000, help="tokens that --dry-run reckons a picture at")
 
 
 def run(options: AnnotateOptions, out: Output) -> int:
     """Write instructions; return the exit code."""
-    from hf_select.annotate.annotate import annotate, requests_of
-    from hf_select.annotate.cost import estimate
+    from hf_select.annotate.annotate import annotate
+    from hf_select.recipes.stages import RunFolder
     from hf_select.sampling.selection import Selection
 
     source = options.source(options.pool)
     view = replace(source.view, schema="images")
     pool = replace(source, view=view).read()
     selection = _everything(pool, view) if options.selection is None else Selection.load(options.selection)
-    annotator, prompts, rates = (
-        options.made_annotator(source.view, options.device),
-        options.made_prompts(),
-        options.rates(),
-    )
+    annotator = options.made_annotator(source.view, options.device)
+    prompts, rates = options.made_prompts(), options.rates()
     if out.dry_run:
-        requests = requests_of(pool, selection, view, prompts)[2]
-        guess = estimate(requests, rates)
-        lines = [
-            f"{len(requests):,} instructions for {guess.images:,} pictures by {options.annotator}",
-            f"about {guess.tokens_in:,} tokens read and {guess.tokens_out:,} written, {guess.cost:.2f} at these prices",
-            "nothing was asked and nothing written",
-        ]
-        data = {"requests": len(requests), "images": guess.images, "tokens_in": guess.tokens_in}
-        data |= {"tokens_out": guess.tokens_out, "cost": guess.cost}
-        out.result(human="\n".join(lines), data=data, quiet=f"{guess.cost:.2f}")
-        return 0
-    done = annotate(
+        return _dry_run(options, pool, selection, view, annotator, out)
+    with RunFolder(options.out).claimed():
+        done = annotate(
+            pool,
+            selection,
+            annotator,
+            options.out,
+            view=view,
+            prompts=prompts,
+            rates=rates,
+            max_cost=options.max_cost,
+            retry_failed=options.retry_failed,
+            note=out.note,
+        )
+        _write(done, options.out / "data")
+    rows = [[status, count] for status, count in done.statuses.items()]
+    told = f"{done.asked:,} asked, {done.reused:,} of them answered before; cost {done.cost:.4f}"
+    human = f"{table(['status', 'rows'], rows)}\n\n{told}\nrows: {options.out}"
+    out.result(human=human, data=done.summary() | {"out": str(options.out)}, quiet=str(options.out))
+    unanswered = done.statuses.get("unanswered", 0)
+    if unanswered:
+        out.problem(f"hf-select: {unanswered:,} rows got no answer; the same command asks for these again.")
+    return 1 if unanswered else 0
+
+
+def _dry_run(
+    options: AnnotateOptions, pool: Dataset, selection: Selection, view: PoolView, annotator: Annotator, out: Output
+) -> int:
+    from hf_select.annotate.annotate import missing_rows
+    from hf_select.annotate.cost import Estimate, estimate
+
+    todo = missing_rows(
         pool,
         selection,
         annotator,
         options.out,
         view=view,
-        prompts=prompts,
-        rates=rates,
-        max_cost=options.max_cost,
-        note=out.note,
+        prompts=options.made_prompts(),
+        retry_failed=options.retry_failed,
     )
-    _write(done, options.out / "data")
-    rows = [[status, count] for status, count in done.statuses.items()]
-    told = f"{done.asked:,} asked, {done.reused:,} of them answered before; cost {done.cost:.4f}"
-    human = f"{table(['status', 'rows'], rows)}\n\n{told}\nrows: {options.out}"
-    out.result(human=human, data=done.summary() | {"out": str(options.out)}, quiet=str(options.out))
+    guess = estimate(todo, options.rates(), options.image_tokens)
+    if annotator.is_free:
+        guess = Estimate(guess.images, 0, 0, 0.0)
+    lines = [
+        f"{len(todo):,} instructions for {guess.images:,} pictures by {options.annotator}",
+        f"about {guess.tokens_in:,} tokens read and {guess.tokens_out:,} written, {guess.cost:.2f} at these prices",
+        "nothing was asked and nothing written",
+    ]
+    data = {"requests": len(todo), "images": guess.images, "tokens_in": guess.tokens_in}
+    data |= {"tokens_out": guess.tokens_out, "cost": guess.cost}
+    out.result(human="\n".join(lines), data=data, quiet=f"{guess.cost:.2f}")
     return 0
 
 
-def _everything(pool: Dataset, view: Any) -> Any:
+def _everything(pool: Dataset, view: PoolView) -> Selection:
     from hf_select.sampling.budget import Budget
     from hf_select.sampling.uniform import Uniform
     from hf_select.scoring.run import score_columns

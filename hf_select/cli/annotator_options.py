@@ -34,6 +34,7 @@ class AnnotatorOptions:
     annotator_provider: str | None = option(None, help="an Inference Provider; default the first of your order")
     annotator_concurrency: int = option(8, help="most requests under way, or pictures in a batch of the local model")
     annotator_max_tokens: int = option(512, help="longest answer in tokens")
+    annotator_max_side: int | None = option(None, help="longest side in pixels of a picture that an endpoint is sent")
     annotator_timeout: float = option(120.0, help="seconds for one request")
     prompts: Path | None = option(None, help="YAML file with your own prompts by kind, and kinds by task")
     price_in: float = option(0.0, help="price of a million tokens read")
@@ -65,6 +66,7 @@ class AnnotatorOptions:
             base_url=self.annotator_url,
             provider=self.annotator_provider,
             max_tokens=self.annotator_max_tokens,
+            max_side=self.annotator_max_side,
             timeout=self.annotator_timeout,
             concurrency=self.annotator_concurrency,
         )

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from hf_select.errors import UnknownName
-from hf_select.resources import resource_dir
+from hf_select.evaluation.suite import load_suite, suite_names
 
 CLASSES: dict[str, dict[str, str]] = {
     "scorers": {
@@ -62,19 +62,15 @@ class Entry:
 
     @property
     def text(self) -> str:
-        """The docstring of the class, or the suite's YAML."""
+        """The docstring of the class, or what a suite measures and where its documents come from."""
         if not self.module:
-            return (_suites() / f"{self.name}.yaml").read_text(encoding="utf-8").strip()
+            return load_suite(self.name).render()
         return ast.get_docstring(self._class) or ""
 
     @property
     def line(self) -> str:
         """One line: the docstring's first, or the suite's `description`."""
-        if self.module:
-            return self.text.split("\n")[0]
-        import yaml
-
-        return " ".join(str(yaml.safe_load(self.text).get("description", "")).split())
+        return self.text.split("\n")[0]
 
     @property
     def settings(self) -> list[str]:
@@ -88,7 +84,7 @@ class Entry:
 def entries(kind: str | None = None) -> list[Entry]:
     """Return everything, or everything of one kind, in the order of the catalogue."""
     found = [Entry(of, name, module) for of, classes in CLASSES.items() for name, module in classes.items()]
-    found += [Entry("suites", path.stem) for path in sorted(_suites().glob("*.yaml"))]
+    found += [Entry("suites", name) for name in suite_names()]
     return [entry for entry in found if kind in (None, entry.kind)]
 
 
@@ -98,7 +94,3 @@ def entry(name: str) -> Entry:
     if name not in found:
         raise UnknownName("name", name, found)
     return found[name]
-
-
-def _suites() -> Path:
-    return resource_dir("eval") / "suites"

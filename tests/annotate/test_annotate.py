@@ -9,15 +9,17 @@ import sys
 import drawn
 import pytest
 from chat_server import GOOD, ChatServer, Fault
+from PIL import Image
 
 from hf_select.annotate.annotate import annotate
 from hf_select.annotate.column import ColumnAnnotator
 from hf_select.annotate.cost import Rates
 from hf_select.annotate.endpoint import KEY, EndpointAnnotator
 from hf_select.cli.main import main
-from hf_select.errors import HFSelectError
+from hf_select.errors import HFSelectError, UsageError
 from hf_select.pool.read import read_pool
 from hf_select.pool.view import PoolView
+from hf_select.recipes.stages import RunFolder
 from hf_select.sampling.budget import Budget
 from hf_select.sampling.uniform import Uniform
 from hf_select.scoring.run import score_columns
@@ -121,6 +123,26 @@ def test_a_server_that_fails_for_good_loses_no_answer(pool, chosen, server, tmp_
     assert len(server.requests) == 4 + 7
 
 
+def test_passing_trouble_is_no_answer_and_the_next_call_asks_again(pool, chosen, server, tmp_path):
+    server.faults.extend([Fault(), *[Fault(503)] * 3])
+    done = annotate(pool, chosen, endpoint(server, concurrency=1, retries=2), tmp_path, view=VIEW)
+    assert done.statuses == {"ok": 9, "unanswered": 1}
+    assert done.dataset[1]["annotation_reason"] == "the annotator m gave HTTP status 503, 3 times in a row"
+    assert len((tmp_path / "journal.jsonl").read_text().splitlines()) == 9
+    again = annotate(pool, chosen, endpoint(server), tmp_path, view=VIEW)
+    assert (again.statuses, again.reused) == ({"ok": 10}, 9)
+    assert len(server.requests) == 1 + 3 + 8 + 1
+
+
+def test_failures_are_asked_again_when_that_is_wanted(pool, chosen, server, tmp_path):
+    server.faults.extend([Fault(), Fault(content="I can't."), Fault(400)])
+    first = annotate(pool, chosen, endpoint(server, concurrency=1), tmp_path, view=VIEW)
+    assert first.statuses == {"ok": 8, "refused": 1, "rejected": 1}
+    again = annotate(pool, chosen, endpoint(server), tmp_path, view=VIEW, retry_failed=True)
+    assert (again.statuses, len(server.requests)) == ({"ok": 10}, 12)
+    assert not [request for request in server.requests if "could not be read" in json.dumps(request)]
+
+
 def test_the_bill_stops_at_its_limit(pool, chosen, server, tmp_path):
     rates = Rates(price_in=10_000, price_out=0)
     with pytest.raises(HFSelectError, match=r"have cost 4\.0000, which reaches the limit of 4"):
@@ -128,6 +150,14 @@ def test_the_bill_stops_at_its_limit(pool, chosen, server, tmp_path):
     assert len(server.requests) == 4
     done = annotate(pool, chosen, endpoint(server), tmp_path, view=VIEW, rates=rates, max_cost=100)
     assert done.cost == pytest.approx(10.0) and done.tokens_in == 1000 and done.tokens_out == 100
+
+
+def test_the_limit_holds_where_the_server_counts_no_tokens(pool, chosen, server, tmp_path):
+    reply = {"choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": GOOD}}]}
+    server.faults.extend([Fault(body=json.dumps(reply).encode())] * 10)
+    with pytest.raises(HFSelectError, match="reaches the limit"):
+        annotate(pool, chosen, endpoint(server, concurrency=1), tmp_path, view=VIEW, rates=Rates(1000), max_cost=3)
+    assert len(server.requests) == 3
 
 
 def test_no_key_is_written_anywhere(pool, chosen, server, tmp_path, caplog):
@@ -158,6 +188,46 @@ def test_the_pools_own_column_is_read_for_the_asked_rows_only(pool_file, pool, c
     ]
 
 
+def test_pictures_of_the_pools_own_instructions_keep_their_places(tmp_path):
+    talks = [
+        ["<image>\nWhat is it?", "A."],
+        ["What is it?\n<image>", "B."],
+        ["Before <image> after?", "C."],
+        ["Hello?", "Yes?", "Look:\n<image>", "D."],
+        ["No place?", "E."],
+    ]
+    rows = []
+    for number, said in enumerate(talks):
+        Image.new("RGB", (8, 8), (number * 20, 0, 0)).save(tmp_path / f"{number}.png")
+        turns = [{"from": ("human", "gpt")[at % 2], "value": value} for at, value in enumerate(said)]
+        rows.append({"id": str(number), "image": f"{number}.png", "conversations": turns})
+    (tmp_path / "pool.json").write_text(json.dumps(rows))
+    pool = read_pool(str(tmp_path / "pool.json"), schema="images")
+    everything = Uniform().select(score_columns(pool, view=VIEW), Budget(5))
+    made = annotate(pool, everything, ColumnAnnotator(), tmp_path / "out", view=VIEW).dataset
+    own = {row["id"]: row for row in rows}
+    source = [own[name] for name in made["id"]]
+    for row, given in zip(made, source, strict=True):
+        if given["id"] not in ("2", "4"):
+            assert row["conversations"] == given["conversations"]
+    read = PoolView().rows(made.with_format("arrow")[:])
+    wanted = read_pool(str(tmp_path / "pool.json")).select([int(row["id"]) for row in source])
+    assert [row.messages for row in read] == [row.messages for row in PoolView().rows(wanted.with_format("arrow")[:])]
+
+
+def test_a_pool_without_instructions_has_no_column_to_take_them_from(pool, chosen, tmp_path):
+    with pytest.raises(UsageError, match="no instructions of its own"):
+        annotate(pool, chosen, ColumnAnnotator(view=VIEW), tmp_path, view=VIEW)
+
+
+def test_an_annotator_that_leaves_rows_out_leaves_them_unanswered(pool, chosen, tmp_path):
+    class Lazy(ColumnAnnotator):
+        def ask(self, pool, requests):
+            yield from list(super().ask(pool, requests))[1:]
+
+    assert annotate(pool, chosen, Lazy(), tmp_path, view=VIEW).statuses == {"ok": 9, "unanswered": 1}
+
+
 @pytest.mark.slow
 def test_a_local_model_is_asked_and_its_babble_has_a_status(pool, chosen, tmp_path):
     import tiny
@@ -185,7 +255,7 @@ def test_the_command_writes_rows_that_load_dataset_reads(pool_file, chosen, tmp_
     assert main(command(pool_file, chosen, tmp_path, server, "--format", "json")) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["statuses"] == {"ok": 10} and told["asked"] == 10
-    rows = load_dataset("parquet", data_files=str(tmp_path / "out" / "data" / "*.parquet"), split="train")
+    rows = load_dataset(str(tmp_path / "out"), split="train")
     assert rows["pool_key"] == list(chosen.keys)
     files = [file for file in (tmp_path / "out").rglob("*") if file.is_file()]
     assert not [file for file in files if str(tmp_path).encode() in file.read_bytes()]
@@ -198,6 +268,33 @@ def test_the_cost_is_told_before_anything_is_asked(pool_file, chosen, tmp_path, 
     assert (told["requests"], told["images"], told["tokens_out"]) == (10, 10, 1500)
     assert told["cost"] == pytest.approx((told["tokens_in"] * 2 + 1500 * 4) / 1e6)
     assert server.requests == [] and not (tmp_path / "out").exists()
+
+
+def test_only_what_is_missing_is_reckoned_and_the_pools_own_column_is_free(pool_file, chosen, tmp_path, server, capsys):
+    server.faults.extend([Fault()] * 4 + [Fault(401)])
+    line = command(pool_file, chosen, tmp_path, server, "--format", "json", "--price-in", "2")
+    assert main(line) == 1
+    assert main([*line, "--dry-run"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["requests"] == 6
+    assert main([*line, "--dry-run", "--image-tokens", "3000"]) == 0
+    assert json.loads(capsys.readouterr().out)["tokens_in"] == told["tokens_in"] + 6 * 2000
+    assert main([*line, "--dry-run", "--annotator", "column"]) == 0
+    assert json.loads(capsys.readouterr().out)["cost"] == 0
+
+
+def test_the_command_fails_where_rows_got_no_answer_and_keeps_the_rest(pool_file, chosen, tmp_path, server, capsys):
+    server.faults.extend([Fault(), *[Fault(503, {"Retry-After": "0"})] * 6])
+    line = command(pool_file, chosen, tmp_path, server)
+    assert main(line) == 1
+    assert "1 rows got no answer; the same command asks for these again" in capsys.readouterr().err
+    assert main(line) == 0
+
+
+def test_two_commands_do_not_pay_for_the_same_answers(pool_file, chosen, tmp_path, server, capsys):
+    with RunFolder(tmp_path / "out").claimed():
+        assert main(command(pool_file, chosen, tmp_path, server)) == 2
+    assert "another process" in capsys.readouterr().err and server.requests == []
 
 
 @pytest.mark.parametrize(

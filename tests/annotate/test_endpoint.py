@@ -1,6 +1,7 @@
 """The endpoint annotator through the real client, against a loopback server that also misbehaves."""
 
 import base64
+import io
 import threading
 
 import pytest
@@ -9,7 +10,8 @@ from dialogues import picture
 from PIL import Image
 
 from hf_select.annotate.annotator import Request
-from hf_select.annotate.endpoint import KEY, EndpointAnnotator, data_uri
+from hf_select.annotate.endpoint import KEY, EndpointAnnotator
+from hf_select.annotate.pictures import data_uri
 from hf_select.errors import HFSelectError, UsageError
 from hf_select.pool.images import RowImage
 from hf_select.pool.row import Row
@@ -87,26 +89,76 @@ def test_a_cut_connection_and_a_silent_server_are_sent_again(ask, server, waits)
     assert len(waits) == 2
 
 
-@pytest.mark.parametrize("body", [b"<html>proxy</html>", b"[]", b'{"choices": 3}', b""])
-def test_a_reply_that_is_no_completion_is_sent_again_and_ends_in_one_sentence(ask, server, body):
-    server.faults.extend([Fault(body=body)] * 4)
-    try:
-        said = ask()["0"]
-    except HFSelectError as error:
-        assert "4 times in a row" in str(error)
-    else:
-        assert said.text == ""
-
-
 @pytest.mark.parametrize(
-    ("status", "words"), [(401, KEY), (403, KEY), (402, "credit"), (404, "check its name"), (400, "takes pictures")]
+    "body", [b"<html>proxy</html>", b"", b'{"choices": 3}', b'{"choices": []}', b'{"error": "overloaded"}', b"\xff{}"]
 )
+def test_a_reply_that_is_no_completion_is_sent_again_and_is_no_empty_answer(ask, server, body):
+    server.faults.extend([Fault(body=body)] * 4)
+    said = ask()["0"]
+    assert (said.status, said.passing, len(server.requests)) == ("unanswered", True, 4)
+    assert "4 times in a row" in said.reason
+    server.faults.extend([Fault(body=body)] * 3)
+    assert ask()["0"].text == server.content
+
+
+@pytest.mark.parametrize(("status", "words"), [(401, KEY), (403, KEY), (402, "credit"), (404, "check its name")])
 def test_what_can_not_pass_stops_at_once_with_what_to_do(ask, server, status, words):
     server.faults.append(Fault(status, body=b'{"error": "no"}'))
     with pytest.raises(HFSelectError, match=words) as caught:
         ask()
     assert len(server.requests) == 1
     assert SECRET not in str(caught.value) and "hf_canary" not in str(caught.value)
+
+
+@pytest.mark.parametrize("status", [400, 413, 422])
+def test_a_request_that_is_rejected_costs_its_own_row(ask, server, waits, status):
+    server.faults.extend([Fault(status), Fault(status), Fault(), Fault(status), Fault(status), Fault(status)])
+    said = ask(8, concurrency=1)
+    assert [at for at, one in sorted(said.items()) if one.status == "rejected"] == ["0", "1", "3", "4", "5"]
+    assert f"HTTP {status}" in said["0"].reason and not said["0"].passing
+    assert waits == [] and len(server.requests) == 8
+
+
+def test_an_endpoint_that_rejects_everything_stops_it_before_anything_is_kept(server, waits):
+    server.faults.extend([Fault(400)] * 9)
+    annotator = EndpointAnnotator(model="m", base_url=server.url, concurrency=1)
+    requests = [Request(str(at), at, Row(images=(picture(),)), "p") for at in range(9)]
+    got = []
+    with pytest.raises(HFSelectError, match="takes pictures"):
+        got.extend(annotator.ask(None, iter(requests)))
+    assert got == [] and len(server.requests) == 3
+
+
+def test_one_row_without_an_answer_is_passed_over_and_a_dead_endpoint_stops_it(ask, server):
+    server.faults.extend([Fault()] + [Fault(500)] * 4)
+    assert sorted(one.status for one in ask(4, concurrency=1).values()) == ["", "", "", "unanswered"]
+    server.faults.extend([Fault()] + [Fault(500)] * 40)
+    with pytest.raises(HFSelectError, match="HTTP status 500, 4 times in a row: check that the endpoint is up"):
+        ask(9, concurrency=1)
+    assert len(server.requests) == 7 + 1 + 3 * 4
+
+
+def test_tokens_that_the_endpoint_does_not_count_are_estimated(ask, server):
+    choice = '{"choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "12345"}}]'
+    for usage in ("", ', "usage": null', ', "usage": {}'):
+        server.faults.append(Fault(body=(choice + usage + "}").encode()))
+        said = ask()["0"]
+        assert (said.text, said.tokens_in, said.tokens_out) == ("12345", 1002, 2)
+
+
+def test_what_a_content_filter_holds_back_is_refused(ask, server):
+    body = b'{"choices": [{"index": 0, "finish_reason": "content_filter", "message": {"content": null}}]}'
+    server.faults.append(Fault(body=body))
+    assert ask()["0"].status == "refused"
+
+
+def test_without_a_login_or_with_an_unknown_provider_nothing_is_tried_twice(ask, waits, monkeypatch):
+    with pytest.raises(HFSelectError, match="nonsense"):
+        ask(base_url=None, provider="nonsense", model="org/m")
+    monkeypatch.delenv("HF_TOKEN")
+    with pytest.raises(HFSelectError, match="hf auth login"):
+        ask(base_url=None, model="org/m")
+    assert waits == []
 
 
 def test_answers_under_way_are_handed_over_before_the_error(server, waits):
@@ -156,6 +208,20 @@ def test_the_files_own_bytes_travel_and_other_formats_become_png(tmp_path):
         assert (head, own) == (f"data:image/{'png' if kind == 'bmp' else kind};base64", kind != "bmp")
 
 
+def test_large_and_turned_pictures_are_written_anew(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (40, 20), "red").save(tmp_path / "turned.jpeg", exif=exif)
+    Image.new("RGB", (40, 20), "red").save(tmp_path / "large.png")
+
+    def sent(name, max_side):
+        data = data_uri(RowImage.of(str(tmp_path / name)), max_side).partition(",")[2]
+        return Image.open(io.BytesIO(base64.b64decode(data))).size
+
+    assert sent("turned.jpeg", None) == (20, 40)
+    assert [sent("large.png", side) for side in (None, 40, 10)] == [(40, 20), (40, 20), (10, 5)]
+
+
 def test_the_identity_holds_what_decides_answers_and_no_key(server):
     one = EndpointAnnotator(model="m", base_url=server.url)
     other = EndpointAnnotator(model="m", base_url=server.url, concurrency=1, retries=0, timeout=1)
@@ -164,7 +230,9 @@ def test_the_identity_holds_what_decides_answers_and_no_key(server):
 
 
 @pytest.mark.parametrize(
-    "settings", [{"concurrency": 0}, {"timeout": 0}, {"base_url": "ftp://x"}, {"base_url": "http://user:key@host/v1"}]
+    "settings",
+    [{"concurrency": 0}, {"timeout": 0}, {"base_url": "ftp://x"}, {"max_side": 0}]
+    + [{"base_url": f"http://{address}"} for address in ("user:key@host/v1", "host/v1?key=k", "host/v1#k")],
 )
 def test_bad_settings_are_refused(settings):
     with pytest.raises(UsageError):

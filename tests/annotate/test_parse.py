@@ -15,8 +15,10 @@ def test_pairs_come_out_stripped():
     assert parse_turns(reply({"question": " What? ", "answer": "A cat.\n"}, PAIR)) == (("What?", "A cat."),) * 2
 
 
-@pytest.mark.parametrize("form", ["```json\n{}\n```", "```\n{}\n```", "Here it is: {} Enjoy!", "  {}\n"])
-def test_fences_and_words_around_the_json_are_tolerated(form):
+@pytest.mark.parametrize(
+    "form", ["```json\n{}\n```", "```\n{}\n```", "Here it is: {} Enjoy!", "  {}\n", "<think>{x}</think>\n{}"]
+)
+def test_thoughts_fences_and_words_around_the_json_are_tolerated(form):
     assert parse_turns(form.replace("{}", reply(PAIR))) == (("What?", "A cat."),)
 
 
