@@ -182,8 +182,6 @@ def _ask(
     try:
         for _ in range(ATTEMPTS):
             waiting = [one for one in todo if journal.final(keys[one.address]) is None and one.address not in lost]
-            if not waiting:
-                break
             for request, said in annotator.ask(pool, affordable(waiting)):
                 if said.passing:
                     lost[request.address] = said
@@ -192,17 +190,18 @@ def _ask(
     except UsageError:
         raise
     except HFSelectError as error:
-        raise HFSelectError(f"{error} {_progress(todo, keys, journal)}") from error
+        raise _ended(str(error), todo, keys, journal) from error
     if stopped:
         spent = f"{rates.cost(journal.tokens_in, journal.tokens_out):.4f}"
-        told = _progress(todo, keys, journal)
-        raise HFSelectError(f"the answers have cost {spent}, which reaches the limit of {max_cost}. {told}")
+        raise _ended(f"the answers have cost {spent}, which reaches the limit of {max_cost}.", todo, keys, journal)
     return lost
 
 
-def _progress(todo: Sequence[Chosen], keys: dict[str, str], journal: Journal) -> str:
+def _ended(why: str, todo: Sequence[Chosen], keys: dict[str, str], journal: Journal) -> HFSelectError:
     done = sum(journal.final(keys[one.address]) is not None for one in todo)
-    return f"{done} of {len(todo)} missing instructions came; the same command goes on with the rest."
+    return HFSelectError(
+        f"{why} {done} of {len(todo)} missing instructions came; the same command goes on with the rest."
+    )
 
 
 def _keep(journal: Journal, key: str, request: Request, said: Said) -> None:
