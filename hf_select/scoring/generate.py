@@ -1,8 +1,9 @@
-"""Greedy answers of a vision-language model to rows, in batches."""
+"""Answers of a vision-language model to rows, in batches: greedy, unless a task asks for something else."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from hf_select.errors import HFSelectError, UsageError
@@ -10,6 +11,11 @@ from hf_select.pool.row import OK, Row
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, ProcessorMixin
+
+GREEDY: Mapping[str, Any] = MappingProxyType(
+    {"do_sample": False, "num_beams": 1, "temperature": None, "top_p": None, "top_k": None}
+)
+"""Overrides whatever a checkpoint's own generation settings say."""
 
 
 def generate_answers(
@@ -19,8 +25,9 @@ def generate_answers(
     *,
     batch_size: int = 16,
     max_new_tokens: int = 32,
+    decoding: Mapping[str, Any] = GREEDY,
 ) -> list[str]:
-    """Return the model's greedy answer to each row's last question, stripped, in the order of `rows`.
+    """Return the model's answer to each row's last question, stripped, in the order of `rows`.
 
     A row's own last answer is never shown to the model; earlier turns are. Prompts are padded at the left, rows with
     and without pictures go in batches of their own, and an answer does not depend on its neighbours.
@@ -31,6 +38,7 @@ def generate_answers(
         rows: Row views; pictures are opened here, a batch at a time.
         batch_size: Rows in one call of `generate`; halved when the device runs out of memory.
         max_new_tokens: Longest answer in tokens.
+        decoding: Settings of `generate` in place of greedy ones.
 
     Raises:
         UsageError: A row can't be used (its status is named); answers are never left out or made up.
@@ -42,13 +50,14 @@ def generate_answers(
     for number, row in enumerate(rows):
         if row.status != OK:
             raise UsageError(f"row {row.id or number} can't be asked ({row.status}): {row.reason}")
+    options = {**GREEDY, **decoding, "max_new_tokens": max_new_tokens}
     answers: dict[int, str] = {}
     for pictured in (True, False):
         waiting = [number for number, row in enumerate(rows) if bool(row.images) == pictured]
         size = batch_size
         while waiting:
             now = waiting[:size]
-            texts = _try_batch(model, processor, [rows[number] for number in now], max_new_tokens)
+            texts = _try_batch(model, processor, [rows[number] for number in now], options)
             if texts is None:
                 if len(now) == 1:
                     raise HFSelectError(f"row {rows[now[0]].id or now[0]} alone needs more memory than the device has.")
@@ -59,17 +68,17 @@ def generate_answers(
     return [answers[number] for number in range(len(rows))]
 
 
-def _try_batch(model: Any, processor: Any, rows: Sequence[Row], max_new_tokens: int) -> list[str] | None:
+def _try_batch(model: Any, processor: Any, rows: Sequence[Row], options: dict[str, Any]) -> list[str] | None:
     import torch
 
     try:
-        return _batch(model, processor, rows, max_new_tokens)
+        return _batch(model, processor, rows, options)
     except torch.OutOfMemoryError:
         torch.cuda.empty_cache()
         return None
 
 
-def _batch(model: Any, processor: Any, rows: Sequence[Row], max_new_tokens: int) -> list[str]:
+def _batch(model: Any, processor: Any, rows: Sequence[Row], options: dict[str, Any]) -> list[str]:
     import torch
 
     tokenizer = processor.tokenizer
@@ -87,14 +96,9 @@ def _batch(model: Any, processor: Any, rows: Sequence[Row], max_new_tokens: int)
     with torch.inference_mode():
         made = model.generate(
             **inputs,
-            do_sample=False,
-            num_beams=1,
-            max_new_tokens=max_new_tokens,
+            **options,
             pad_token_id=pad,
             eos_token_id=tokenizer.eos_token_id if stops is None else stops,
-            temperature=None,
-            top_p=None,
-            top_k=None,
         )
     new = made[:, inputs["input_ids"].shape[1] :]
     return [text.strip() for text in tokenizer.batch_decode(new, skip_special_tokens=True)]

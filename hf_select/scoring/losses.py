@@ -34,13 +34,26 @@ def row_losses(model: PreTrainedModel, batch: Mapping[str, Tensor]) -> tuple[Ten
     import torch
 
     labels = batch["labels"]
-    inputs = {name: value for name, value in batch.items() if name != "labels"}
-    targets = labels[:, 1:]
-    columns = (targets != IGNORED).any(0).nonzero().flatten()
-    if not len(columns):
+    if not (labels[:, 1:] != IGNORED).any():
         return torch.zeros(len(labels), dtype=torch.float64), torch.zeros(len(labels), dtype=torch.int64)
-    logits = _logits_at(model, inputs, columns)
-    return summed_nll(logits, targets[:, columns])
+    return summed_nll(*answer_logits(model, batch))
+
+
+def answer_logits(model: PreTrainedModel, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+    """Return the logits before each supervised token, and those tokens: what every number about an answer is made of.
+
+    Args:
+        model: In evaluation mode.
+        batch: As `row_losses` takes it, with at least one supervised token.
+
+    Returns:
+        Logits (rows, places, vocabulary) in the model's dtype, and int64 targets (rows, places), -100 where a place is
+        another row's.
+    """
+    inputs = {name: value for name, value in batch.items() if name != "labels"}
+    targets = batch["labels"][:, 1:]
+    columns = (targets != IGNORED).any(0).nonzero().flatten()
+    return _logits_at(model, inputs, columns), targets[:, columns]
 
 
 def summed_nll(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
