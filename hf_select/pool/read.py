@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_select.errors import UnknownName, UsageError
+from hf_select.pool.hub import commit_of, load_at
 from hf_select.pool.images import is_reference_elsewhere
 from hf_select.pool.localjson import read_json
 from hf_select.pool.view import PoolView, exact_values
@@ -120,21 +121,11 @@ def _looks_local(source: str) -> bool:
 def _read_hub(
     source: str, *, split: str | None, streaming: bool, config: str | None, revision: str | None
 ) -> Dataset | IterableDataset:
-    import datasets
-
     repo, _, at = source.partition("@")
     if at and revision and at != revision:
         raise UsageError(f"{source} names the revision {at!r}, but {revision!r} was given too: keep one of them.")
-    try:
-        pool = datasets.load_dataset(repo, config, split=split, revision=at or revision, streaming=streaming)
-    except datasets.exceptions.DatasetNotFoundError as error:
-        raise UsageError(
-            f"no dataset {repo} can be read: check its name and revision; where it is private or gated, run hf auth "
-            "login with an account that has access, or set HF_TOKEN."
-        ) from error
-    except ValueError as error:
-        # `datasets` says in this way that a configuration or a split is unknown or has to be chosen.
-        raise UsageError(f"{repo} can't be read: {' '.join(str(error).split())}") from error
+    commit = commit_of(repo, at or revision, "dataset")
+    pool = load_at(repo, commit, config=config, split=split, streaming=streaming)
     return _one_split(pool, None)
 
 

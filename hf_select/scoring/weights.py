@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from hf_select.errors import HFSelectError, UsageError
+from hf_select.errors import UsageError
 from hf_select.files import write_atomically
+from hf_select.pool.hub import commit_of
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +47,7 @@ def weights_identity(model: str, revision: str | None = None) -> dict[str, Any]:
         return _folder_identity(folder)
     if model.startswith((".", "~", os.sep)) or model.count("/") > 1 or folder.exists():
         raise UsageError(f"there is no model folder at {model}: give a folder or a Hub id such as org/name.")
-    return {"hub": model, "commit": _commit(model, revision)}
+    return {"hub": model, "commit": commit_of(model, revision, "model")}
 
 
 def commit_to_load(identity: Mapping[str, Any]) -> str | None:
@@ -55,37 +56,6 @@ def commit_to_load(identity: Mapping[str, Any]) -> str | None:
     It is a Hub model's own, or for an adapter in a folder that of its base on the Hub.
     """
     return identity.get("commit") or identity.get("base", {}).get("commit")
-
-
-def _commit(model: str, revision: str | None) -> str:
-    from huggingface_hub import resolve_revision
-    from huggingface_hub.errors import (
-        HfHubHTTPError,
-        HFValidationError,
-        RepositoryNotFoundError,
-        RevisionNotFoundError,
-        RevisionResolutionError,
-    )
-
-    at = f" at revision {revision}" if revision else ""
-    try:
-        return str(resolve_revision(model, revision=revision).resolved)
-    except RevisionNotFoundError as error:
-        raise UsageError(f"the model {model} has no revision {revision!r}.") from error
-    except RepositoryNotFoundError as error:
-        raise UsageError(
-            f"there is no model {model} on the Hub that you may read, nor a folder of that name: check the name, accept"
-            " its terms on the Hub, or log in with `hf auth login`."
-        ) from error
-    except RevisionResolutionError as error:
-        raise HFSelectError(
-            f"the Hub can't be reached and the cache doesn't hold {model}{at}: connect once, give a full commit sha"
-            " that is in the cache, or give a local folder."
-        ) from error
-    except HFValidationError as error:
-        raise UsageError(f"{model!r} is neither a local folder nor a Hub id such as org/name.") from error
-    except HfHubHTTPError as error:
-        raise HFSelectError(f"the Hub refused to resolve {model}{at} (HTTP {error.response.status_code}).") from error
 
 
 def _folder_identity(folder: Path) -> dict[str, Any]:

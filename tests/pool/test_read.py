@@ -237,29 +237,9 @@ def test_datasets_in_memory(root):
         read_pool(7)
 
 
-def test_the_hub_gets_name_configuration_and_revision(monkeypatch):
-    calls = []
-
-    def load_dataset(*args, **named):
-        calls.append((args, named))
-        return DatasetDict({"train": Dataset.from_list([row(id="a")])})
-
-    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
-    assert read_pool("org/pool@abc123", config="ai2d")["id"] == ["a"]
-    assert calls == [(("org/pool", "ai2d"), {"split": None, "revision": "abc123", "streaming": False})]
-    read_pool("org/pool", revision="main")
-    assert calls[1][1]["revision"] == "main"
+def test_two_revisions_are_one_too_many():
     with pytest.raises(UsageError, match="keep one"):
         read_pool("org/pool@a", revision="b")
-
-
-def test_an_unknown_configuration_is_one_sentence(monkeypatch):
-    def load_dataset(*args, **named):
-        raise ValueError("Config name is missing.\nPlease pick one among ['a', 'b']")
-
-    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
-    with pytest.raises(UsageError, match=r"org/pool can't be read: Config name is missing. Please pick one"):
-        read_pool("org/pool")
 
 
 @pytest.mark.parametrize(

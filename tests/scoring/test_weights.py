@@ -113,20 +113,38 @@ def test_what_is_loaded_is_what_was_identified():
     assert commit_to_load({"digest": "d", "base": {"hub": "org/base", "commit": "b" * 40}}) == "b" * 40
 
 
-def test_a_hub_model_is_a_commit(monkeypatch):
-    import huggingface_hub
+def test_cac_01_a_branch_that_moved_is_other_weights(hub):
+    hub.repo("org/model", "models", files={"model.safetensors": b"old"}, gated=True)
+    first = weights_identity("org/model")
+    assert (
+        first
+        == weights_identity("org/model", "main")
+        == {"hub": "org/model", "commit": hub.head("org/model", "models")}
+    )
+    assert type(first["commit"]) is str
+    after = hub.push("org/model", {"model.safetensors": b"new"}, "models")
+    assert weights_identity("org/model") == {"hub": "org/model", "commit": after}
+    hub.log.clear()
+    assert weights_identity("org/model", first["commit"]) == first
+    assert hub.log == []
 
-    seen = []
 
-    def resolve(repo_id, *, revision=None):
-        seen.append((repo_id, revision))
-        return huggingface_hub.ResolvedRevision(resolved="a" * 40, initial=revision)
-
-    monkeypatch.setattr(huggingface_hub, "resolve_revision", resolve)
-    identity = weights_identity("org/model", "main")
-    assert identity == {"hub": "org/model", "commit": "a" * 40}
-    assert type(identity["commit"]) is str
-    assert seen == [("org/model", "main")]
+def test_a_hub_model_that_can_not_be_identified_is_one_sentence(hub, monkeypatch):
+    hub.repo("me/model", "models", private=True)
+    with pytest.raises(UsageError, match=r"^the model me/model has no revision 'v2'\.$"):
+        weights_identity("me/model", "v2")
+    hub.fail("GET", "/api/models/", kind="html", status=200)
+    with pytest.raises(HFSelectError, match="^http://127.* doesn't answer as the Hub does"):
+        weights_identity("me/model")
+    hub.fail("GET", "/api/models/", status=429, retry_after=7)
+    with pytest.raises(HFSelectError, match=r"\(HTTP 429\): it asks to wait"):
+        weights_identity("me/model")
+    hub.revoke(hub.me)
+    with pytest.raises(HFSelectError, match=r"\(HTTP 401\): run `hf auth login`"):
+        weights_identity("me/model")
+    hub.sign_in(monkeypatch, None)
+    with pytest.raises(UsageError, match=r"^there is no model me/model on the Hub that you may read.*log in"):
+        weights_identity("me/model")
 
 
 def test_offline_a_known_model_resolves_and_an_unknown_one_says_what_to_do(tmp_path, monkeypatch):
