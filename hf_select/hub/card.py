@@ -78,11 +78,11 @@ def subset_card(
     )
 
 
-def merge_card(existing: str | None, ours: str) -> str:
+def merge_card(existing: str | None, ours: str, owned: tuple[str, ...] = ("hf_select", "size_categories")) -> str:
     """Put our card into one that is there: its words and metadata are kept, only our own part is written anew.
 
-    Metadata that the existing card has stays, but for our block `hf_select` and the size; tags are united. Our text
-    stands between two comments, at the end where the existing card had none.
+    Metadata that the existing card has stays, but for the keys in `owned`; tags are united. Our text stands between two
+    comments, at the end where the existing card had none.
 
     Raises:
         HFSelectError: The existing card's metadata can't be read.
@@ -93,7 +93,7 @@ def merge_card(existing: str | None, ours: str) -> str:
         return _joined(data, marked)
     kept, words = _parts(existing)
     tags = [*kept.get("tags", []), *(tag for tag in data["tags"] if tag not in kept.get("tags", []))]
-    merged = data | kept | {name: data[name] for name in ("hf_select", "size_categories")} | {"tags": tags}
+    merged = data | kept | {name: data[name] for name in owned} | {"tags": tags}
     start, stop = words.find(BEGIN), words.find(END)
     if 0 <= start < stop:
         return _joined(merged, words[:start] + marked + words[stop + len(END) :].removeprefix("\n"))

@@ -212,7 +212,7 @@ def _write(scores: Scores, entries: Mapping[str, dict[str, Any]], folder: Path, 
         repo_id=repo_id,
         entries=[entries[name] for name in sorted(entries)],
     )
-    merged = merge_card(found.card, card)
+    merged = merge_card(found.card, card, owned=("hf_select", "size_categories", "configs"))
     write_atomically(folder / "README.md", merged)
 
 
