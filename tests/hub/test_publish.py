@@ -437,3 +437,59 @@ def test_scores_hold_what_choosing_again_looks_at_and_no_picture(content, tmp_pa
     build(content, tmp_path / "out", repo_id="me/vit")
     names = pq.read_schema(tmp_path / "out" / "scores.parquet").names
     assert names == ["row_key", "worth", "row_status"]
+
+
+def test_pub_08_a_second_try_leaves_no_doubles(hub, content, waits, tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda seconds: None)
+    place = tmp_path / "data"
+    place.mkdir()
+    for number in range(3):
+        content.rows.select(range(4 * number, 4 * number + 4)).to_parquet(place / f"train-{number:05d}.parquet")
+    shards = Content(selection=content.selection, about=content.about, view=content.view, rows=place)
+    hub.fail("POST", "/commit/", status=401)
+    with pytest.raises(HFSelectError):
+        publish(shards, "me/vit", sleep=waits.append)
+    publish(shards, "me/vit", sleep=waits.append)
+    assert load_dataset("me/vit", split="train")["id"] == content.rows["id"]
+
+
+def test_killed_while_sending_it_leaves_nothing_and_the_next_run_finishes(hub, content, tmp_path):
+    """The command itself, on a run's folder, killed with files under way."""
+    run, temporary = tmp_path / "run", tmp_path / "temporary"
+    temporary.mkdir()
+    build(content, run / "subset")
+    for name in ("plots", "scores.parquet"):
+        (run / "subset" / name).rename(run / name)
+    kept = {"about": content.about, "view": {"schema": None}, "folder": "subset", "scored": "scores.parquet"}
+    (run / "about.json").write_text(json.dumps(kept))
+    killer = (
+        "import os, signal, sys\n"
+        "from hf_select.hub import commit\n"
+        "from hf_select.cli.main import main\n"
+        "look, calls = commit._look, []\n"
+        "def deadly(*arguments):\n"
+        "    calls.append(1)\n"
+        "    if len(calls) == 2:\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    return look(*arguments)\n"
+        "commit._look = deadly\n"
+        "sys.exit(main(sys.argv[1:]))\n"
+    )
+    plain = "import sys\nfrom hf_select.cli.main import main\nsys.exit(main(sys.argv[1:]))"
+    environment = os.environ | hub.env(tmp_path / "h", hub.me) | {"TMPDIR": str(temporary)}
+    line = ["publish", str(run), "--to", "me/vit", "--format", "json"]
+    killed = subprocess.run([sys.executable, "-c", killer, *line], env=environment, capture_output=True, timeout=120)
+    assert killed.returncode == -9, killed.stderr
+    assert hub.commits("me/vit") == [] and list(temporary.iterdir())
+    done = subprocess.run(
+        [sys.executable, "-c", plain, *line], env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["changed"] and len(hub.commits("me/vit")) == 1
+    assert list(temporary.iterdir()) == []
+    dry = subprocess.run(
+        [sys.executable, "-c", plain, *line, "--dry-run"], env=environment, capture_output=True, text=True
+    )
+    told = json.loads(dry.stdout)
+    assert "data/train-00000.parquet" in told["files"] and told["bytes"] == sum(told["files"].values())
+    assert len(hub.commits("me/vit")) == 1
