@@ -236,7 +236,7 @@ def run_mllm_selector(
     tasks = task_table(scored, picked, method.necessity)
     about = {
         "pool": pipeline.source.name,
-        "pool_revision": pipeline.source.revision,
+        "pool_revision": pipeline.pool_revision,
         "method": method.describe(),
         "known": KNOWN,
         "unknown": UNKNOWN,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from hf_select.scoring.scorer import Scorer
     from hf_select.training.config import FitConfig
 
+_READ_AT = re.compile(r"[/\\\\]([0-9a-f]{40})[/\\\\][^/\\\\]+\.arrow$")
+"""`datasets` keeps what it read from the Hub in a folder of the commit's name."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
@@ -35,9 +39,15 @@ class Source:
 
     @property
     def name(self) -> str:
-        """The pool's name for cards and messages, without the folders of this machine."""
+        """The pool's name for cards and messages, without revision and without the folders of this machine."""
         first = self.pool if isinstance(self.pool, str) else self.pool[0]
-        return Path(first).name if Path(first).exists() else first
+        return Path(first).name if Path(first).exists() else first.partition("@")[0]
+
+    @property
+    def named_revision(self) -> str | None:
+        """The revision of a Hub pool as it was given, "org/name@revision" or apart."""
+        first = self.pool if isinstance(self.pool, str) else self.pool[0]
+        return self.revision or (None if Path(first).exists() else first.partition("@")[2] or None)
 
     def read(self) -> Dataset:
         """Read the pool (cached by `datasets` and by `read_pool`)."""
@@ -87,6 +97,13 @@ class Pipeline:
     def pool(self) -> Dataset:
         """The pool, read once."""
         return self.source.read()
+
+    @cached_property
+    def pool_revision(self) -> str | None:
+        """The commit that a Hub pool was read at; the revision as given where `datasets` kept none; None for files."""
+        files = self.pool.cache_files if self.source.name.count("/") == 1 else []
+        commits = {found[1] for file in files if (found := _READ_AT.search(file["filename"]))}
+        return commits.pop() if len(commits) == 1 else self.source.named_revision
 
     def over(self, pool: Dataset, view: PoolView) -> Pipeline:
         """Return a pipeline in the same folder over rows that were made from this one's pool."""

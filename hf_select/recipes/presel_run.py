@@ -134,7 +134,7 @@ def run_presel(
     tasks = presel_table(facts, kept, reference, weights)
     about = {
         "pool": pipeline.source.name,
-        "pool_revision": pipeline.source.revision,
+        "pool_revision": pipeline.pool_revision,
         "method": method.describe(),
         "model": Path(model).name if Path(model).exists() else model,
         "budget": str(budget),
