@@ -222,12 +222,12 @@ def test_what_does_not_pass_is_one_sentence_and_the_same_call_finishes_later(hub
     assert "\n" not in str(caught.value) and hub.me.token not in str(caught.value)
     known = hub.repos.get(("datasets", "me/vit"))
     assert known is None or hub.commits("me/vit") == []
-    stored = set(hub.lfs)
+    stored = hub.stored("me/vit")
     hub.faults.clear()
     hub.log.clear()
     send()
     assert len(hub.commits("me/vit")) == 1
-    assert not {one.path.removeprefix("/lfs/") for one in hub.log if one.method == "PUT"} & stored
+    assert not set(hub.sent()) & stored
 
 
 def test_no_token_a_reading_token_and_a_foreign_namespace_are_told_before_any_work(hub, send, monkeypatch):

@@ -123,3 +123,7 @@ class Faults:
     def count(self, method: str, path: str, status: int | None = None) -> int:
         """Return how many requests so far fit."""
         return len(self.asked(method, path, status))
+
+    def sent(self) -> list[str]:
+        """Return the sha256 of every large file that a client sent, whether it arrived or not, once a request."""
+        return [re.search("[0-9a-f]{64}", one.path)[0] for one in self.asked("PUT", "^/lfs/")]

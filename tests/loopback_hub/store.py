@@ -194,6 +194,11 @@ class Store:
         """Return the titles of the commits, oldest first, without the one that made the repository."""
         return [commit.title for commit in self.repos[kind, id].history(revision)][-2::-1]
 
+    def stored(self, id: str, kind: str = "datasets") -> set[str]:
+        """Return the sha256 of every large file that a repository has got, committed or not."""
+        repo = self.find(kind, id)
+        return set() if repo is None else set(repo.lfs)
+
     def find(self, kind: str, id: str) -> Repo | None:
         """Return a repository by its name or by one that it had."""
         return self.repos.get((kind, self.moved.get((kind, id), id)))
