@@ -42,6 +42,11 @@ def run(options: DiffOptions, out: Output) -> int:
         "",
         table(["group", "first", "second", "change"], changed),
     ]
+    if not both and mine and other:
+        lines += [
+            "",
+            "note: no row in common; rows read through different views (images, or all of a row) have other keys",
+        ]
     for name, side in sides.items():
         rows = [[e["key"], e["group"], e["reason"], e["rank"], _score(e["score"])] for e in side["rows"]]
         lines += ["", f"{name.replace('_', ' ')}: {side['count']:,} rows, kept as {_told(side['reasons'])}"]

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from datasets import load_dataset
+from hub import LoopbackHub
 from huggingface_hub import DatasetCard
 from PIL import Image
 
@@ -204,6 +205,8 @@ def test_what_passes_is_waited_for_and_ends_in_one_commit(hub, send, waits, faul
         ({"method": "POST", "path": "/commit/", "status": 401}, "hf auth login"),
         ({"method": "POST", "path": "/commit/", "status": 403}, "write access"),
         ({"method": "POST", "path": "/preupload/", "status": 401}, "hf auth login"),
+        ({"method": "PUT", "path": "/lfs/", "status": 401, "times": 9999}, "hf auth login"),
+        ({"method": "POST", "path": "/objects/batch", "status": 403}, "write access"),
         ({"method": "POST", "path": "/commit/", "status": 503, "times": 9}, "happened 5 times"),
         ({"method": "POST", "path": "/commit/", "kind": "reset", "times": 9}, "happened 5 times"),
         ({"method": "POST", "path": "/commit/", "status": 412, "times": 9}, "changed the repository meanwhile"),
@@ -493,3 +496,24 @@ def test_killed_while_sending_it_leaves_nothing_and_the_next_run_finishes(hub, c
     told = json.loads(dry.stdout)
     assert "data/train-00000.parquet" in told["files"] and told["bytes"] == sum(told["files"].values())
     assert len(hub.commits("me/vit")) == 1
+
+
+def test_through_xet_it_is_one_commit_too(content, tmp_path):
+    """The other upload path, in a process of its own: the client chooses it when it is imported."""
+    pytest.importorskip("hf_xet")
+    run = tmp_path / "run"
+    build(content, run / "subset")
+    (run / "subset" / "scores.parquet").rename(run / "scores.parquet")
+    kept = {"about": content.about, "view": {"schema": None}, "folder": "subset", "scored": "scores.parquet"}
+    (run / "about.json").write_text(json.dumps(kept))
+    with LoopbackHub(xet=tmp_path / "xet") as hub:
+        environment = hub.env(tmp_path / "h", hub.me)
+        code = "import sys\nfrom hf_select.cli.main import main\nsys.exit(main(sys.argv[1:]))"
+        line = [sys.executable, "-c", code, "publish", str(run), "--to", "me/vit", "--format", "json"]
+        for changed in (True, False):
+            done = subprocess.run(line, env=environment, capture_output=True, text=True, timeout=120)
+            assert done.returncode == 0, done.stderr
+            assert json.loads(done.stdout)["changed"] is changed
+        assert len(hub.commits("me/vit")) == 1 and hub.count("PUT", "/lfs/") == 0
+        files = hub.files("me/vit")
+    assert pq.read_table(io.BytesIO(files["data/train-00000.parquet"]))["id"].to_pylist() == content.rows["id"]

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from huggingface_hub.errors import LocalTokenNotFoundError, OfflineModeIsEnabled
 
 from hf_select.errors import HFSelectError
 from hf_select.hub.trouble import TRIES, retrying, trouble_of
@@ -26,6 +27,8 @@ def chained(error, cause):
         (ConnectionError("xet-write-token: HTTP status client error (401 Unauthorized)"), "hf auth login", False),
         (ConnectionError("xet: Server error: 503"), "not well", True),
         (ConnectionResetError("reset"), "connection", True),
+        (OfflineModeIsEnabled("offline"), "HF_HUB_OFFLINE is set", False),
+        (LocalTokenNotFoundError("none"), "no token is stored", False),
         (json.JSONDecodeError("x", "<html>", 0), "else than JSON", True),
         (chained(RuntimeError("Error while uploading"), ConnectionError("cut")), "", True),
     ],
