@@ -37,6 +37,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "select": ("hf_select.cli.select", "Choose rows of a scored pool within a budget."),
     "run": ("hf_select.cli.run", "Run a recipe from a pool to a chosen subset, in stages that resume."),
     "annotate": ("hf_select.cli.annotate", "Have instructions written for the pictures of a selection."),
+    "eval": (
+        "hf_select.cli.eval",
+        "Measure models on benchmarks, by lmms-eval's own tasks, and compare them document by document.",
+    ),
     "publish": (
         "hf_select.cli.publish",
         "Publish a run's subset to the Hub, in one commit, with a card that proves it.",
