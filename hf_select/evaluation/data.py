@@ -109,8 +109,7 @@ def check_access(benchmark: Benchmark, *, data_root: str | os.PathLike[str] | No
     if data_root is not None:
         _folder(benchmark, Path(data_root))
         return
-    from huggingface_hub import HfApi
-    from huggingface_hub.constants import is_offline_mode
+    from huggingface_hub import HfApi, is_offline_mode
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
     if is_offline_mode():
@@ -165,8 +164,7 @@ def _local(folder: Path, benchmark: Benchmark, config: str | None) -> Dataset:
 
 def _hub(benchmark: Benchmark, config: str | None) -> Dataset:
     import datasets
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.constants import is_offline_mode
+    from huggingface_hub import is_offline_mode, snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
 
     name, revision = benchmark.dataset, benchmark.revision
@@ -188,7 +186,7 @@ def _hub(benchmark: Benchmark, config: str | None) -> Dataset:
 
 
 def _unreachable(benchmark: Benchmark, error: Exception) -> HFSelectError:
-    from huggingface_hub.constants import is_offline_mode
+    from huggingface_hub import is_offline_mode
 
     name = benchmark.dataset
     if is_offline_mode():
