@@ -33,7 +33,9 @@ class EvalOptions:
     device: str | None = option(None, help="where models run: cpu, cuda, cuda:1, mps; default the best there is")
     batch_size: int = option(1, help="questions in one call of the model; 1 for published numbers")
     max_new_tokens: int = option(128, help="longest answer where a task names no limit")
-    fail_under: list[str] = option([], help="TASK=VALUE: exit with 3 where the model is below, on the task's own scale")
+    fail_under: list[str] = option(
+        [], help="TASK=VALUE or SUITE/TASK=VALUE: exit with 3 where the model is below, on the task's own scale"
+    )
 
 
 def run(options: EvalOptions, out: Output) -> int:
@@ -95,9 +97,9 @@ def _evaluated(options: EvalOptions, planned: Plan, model: str, out: Output) -> 
 
 
 def _floor(text: str) -> tuple[str, float]:
-    task, sign, value = text.partition("=")
+    task, _, value = text.partition("=")
     try:
-        return task, float(value)
+        return task.rpartition("/")[2], float(value)
     except ValueError:
         raise UsageError(f"--fail-under {text}: give TASK=VALUE, such as docvqa_val=0.5.") from None
 

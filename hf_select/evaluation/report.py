@@ -48,7 +48,8 @@ class TaskResult:
         stderr: Standard error of the mean over documents on the same scale; None where the metric is no such mean.
         data: Digest over the documents.
         settings: What decides the answers beside the weights: prompts, generation, revision, limit.
-        seconds: Wall time of the answers that this run computed.
+        seconds: Wall time of the task in this run.
+        empty: Answers without a word; many of them mean that the form is wrong, not the model's knowledge.
     """
 
     task: str
@@ -60,6 +61,7 @@ class TaskResult:
     data: str
     settings: Mapping[str, Any]
     seconds: float
+    empty: int = 0
 
     @property
     def percent(self) -> float:
@@ -149,9 +151,9 @@ class EvalReport:
 
     def render(self) -> str:
         """A text table for people."""
-        rows = [[t.task, t.metric, f"{t.percent:.2f}", _half(t), t.n, f"{t.seconds:.1f}"] for t in self.tasks]
-        rows.append(["mean of tasks", "", "-" if self.macro is None else f"{self.macro:.2f}", "", "", ""])
-        lines = [table(["task", "metric", "0-100", "± 95 %", "documents", "seconds"], rows)]
+        rows = [[t.task, t.metric, f"{t.percent:.2f}", _half(t), t.n, t.empty, f"{t.seconds:.1f}"] for t in self.tasks]
+        rows.append(["mean of tasks", "", "-" if self.macro is None else f"{self.macro:.2f}", "", "", "", ""])
+        lines = [table(["task", "metric", "0-100", "± 95 %", "documents", "empty answers", "seconds"], rows)]
         lines += [f"{task} failed: {plain(reason)}" for task, reason in self.failed.items()]
         return "\n".join(lines)
 

@@ -165,6 +165,7 @@ def evaluate(
                 _digest([row["document"] for row in rows]),
                 settings,
                 round(time.time() - started, 3),
+                sum(not row["answer"].strip() for row in rows),
             )
         )
     weights = str(identity["weights"].get("commit") or identity["weights"].get("digest"))
