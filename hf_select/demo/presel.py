@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DemoPreSel:
-    """PreSel's part of one seed: scores by task, what the subset is made of, seconds by stage, instructions seen."""
+    """PreSel's part of one seed: its model, scores by task, the subset, seconds by stage, instructions seen."""
 
+    model: Path
     scores: dict[str, float]
     picked: Picked
     seconds: dict[str, float]
@@ -57,6 +58,7 @@ def run_demo_presel(
         final_fit=True,
     )
     return DemoPreSel(
+        result.final_model,
         held_out_scores(result.final_model, drawn.held_out()),
         look_at(result.selection, pipeline.pool, drawn, hidden.view),
         {record.name: record.seconds for record in folder.records()},

@@ -9,7 +9,7 @@ from statistics import mean, stdev
 from typing import Any
 
 from hf_select.demo.measure import macro, suite_metrics
-from hf_select.demo.run import CHOSEN, NAMES, PRESEL, RANDOM, START, DemoResult
+from hf_select.demo.run import CHOSEN, NAMES, PRESEL, RANDOM, START, DemoResult, SeedResult
 from hf_select.text import table
 
 _T95 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145)
@@ -81,7 +81,19 @@ def render(result: DemoResult) -> str:
         "Both methods take at most one of the exact copies of a row, random takes rows as they come, so a part of a "
         "difference may be due to that.",
     ]
-    return "\n\n".join([*(f"{head}\n{table(*body)}" for head, body in tables.items()), *words])
+    shown = [f"{head}\n{table(*body)}" for head, body in tables.items()]
+    return "\n\n".join([*shown, *words, *_benchmarks(result)])
+
+
+def _benchmarks(result: DemoResult) -> list[str]:
+    """The same held-out documents and charts as DocVQA and ChartQA, by lmms-eval's own task code."""
+    if result.benchmarks is None:
+        return ["lmms-eval is not installed, so its DocVQA and ChartQA were not run: see the extra `eval` in README."]
+    head = (
+        "DocVQA (the held-out forms and receipts) and ChartQA (the charts), asked and scored by lmms-eval's own tasks, "
+        "paired document by document"
+    )
+    return [head, *(f"{NAMES[name]} against random\n{one.render()}" for name, one in result.benchmarks.items())]
 
 
 def as_dict(result: DemoResult) -> dict[str, Any]:
@@ -90,7 +102,8 @@ def as_dict(result: DemoResult) -> dict[str, Any]:
         "config": asdict(result.config),
         "metrics": suite_metrics(),
         "planted": result.planted,
-        "seeds": [asdict(one) | {"macro": {k: macro(v) for k, v in one.scores.items()}} for one in result.seeds],
+        "benchmarks": {name: one.as_dict() for name, one in (result.benchmarks or {}).items()},
+        "seeds": [_seed(one) | {"macro": {k: macro(v) for k, v in one.scores.items()}} for one in result.seeds],
         "gains": {method: _gain(gains(result, method)) for method in METHODS},
         "verdicts": {method: verdict(gains(result, method), NAMES[method]) for method in METHODS},
         "draw_seconds": result.draw_seconds,
@@ -98,6 +111,11 @@ def as_dict(result: DemoResult) -> dict[str, Any]:
         "cpu_seconds": result.cpu_seconds,
         "reading_of": "arXiv 2503.20502",
     }
+
+
+def _seed(one: SeedResult) -> dict[str, Any]:
+    """A seed's plain values, without the folders of its models."""
+    return {name: value for name, value in asdict(one).items() if name != "models"}
 
 
 def _gain(values: Sequence[float]) -> dict[str, Any]:

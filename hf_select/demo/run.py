@@ -9,16 +9,18 @@ import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hf_select.demo.benchmarks import compare_models
 from hf_select.demo.measure import Picked, held_out_scores, look_at
 from hf_select.demo.pool import COPIES, WRONG, DemoPool, draw_pool
 from hf_select.demo.presel import run_demo_presel
 
 if TYPE_CHECKING:
+    from hf_select.evaluation.compare import Comparison
     from hf_select.recipes.mllm_selector import MLLMSelector
     from hf_select.recipes.pipeline import Pipeline, Source
     from hf_select.sampling.budget import Budget
@@ -90,6 +92,7 @@ class SeedResult:
     picked: dict[str, Picked]
     seconds: dict[str, float]
     instructions: int
+    models: dict[str, Path] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -102,6 +105,7 @@ class DemoResult:
     draw_seconds: float
     wall_seconds: float
     cpu_seconds: float
+    benchmarks: dict[str, Comparison] | None = None
 
     @property
     def planted(self) -> dict[str, float]:
@@ -128,7 +132,10 @@ def run_demo(out: Path, config: DemoConfig, *, seeds: int, note: Callable[[str],
     note(f"answering {len(documents)} held-out questions with the model as shipped")
     start = held_out_scores(MODEL, documents)
     results = [_one_seed(out, pool, config, seed, start, note) for seed in range(seeds)]
-    return DemoResult(config, pool, results, drawn, time.time() - started, _processor_seconds() - cpu)
+    note("benchmarks: lmms-eval asks the tuned models the held-out documents and charts as DocVQA and ChartQA ...")
+    tuned = {name: [one.models[name] for one in results] for name in NAMES}
+    benchmarks = compare_models(documents, tuned, out / "benchmarks", baseline=RANDOM)
+    return DemoResult(config, pool, results, drawn, time.time() - started, _processor_seconds() - cpu, benchmarks)
 
 
 def _one_seed(
@@ -159,7 +166,7 @@ def _one_seed(
         started = time.time()
         scores = {START: start, CHOSEN: held_out_scores(chosen.final_model, drawn.held_out())}
         answering = time.time() - started
-        scores[RANDOM] = later.result()
+        random_model, scores[RANDOM] = later.result()
         note(f"seed {seed}: presel: goes on with what is left of it ...")
         presel = last.result()
         scores[PRESEL] = presel.scores
@@ -171,7 +178,8 @@ def _one_seed(
             CHOSEN: look_at(chosen.selection, pipeline.pool, drawn, view),
             PRESEL: presel.picked,
         }
-    return SeedResult(seed, scores, picked, seconds, presel.instructions)
+    models = {RANDOM: random_model, CHOSEN: chosen.final_model, PRESEL: presel.model}
+    return SeedResult(seed, scores, picked, seconds, presel.instructions, models)
 
 
 def _random_subset(pipeline: Pipeline, method: MLLMSelector, budget: Budget, seed: int) -> Selection:
@@ -189,12 +197,12 @@ def _random_subset(pipeline: Pipeline, method: MLLMSelector, budget: Budget, see
 
 def _tune_on_random(
     source: Source, folder: Path, random: Selection, fit: FitConfig, model: str, drawn: DemoPool
-) -> dict[str, float]:
+) -> tuple[Path, dict[str, float]]:
     from hf_select.recipes.pipeline import Pipeline
     from hf_select.recipes.stages import RunFolder
 
     tuned = Pipeline(source, RunFolder(folder), device="cpu").fit("random", model, None, random, fit)
-    return held_out_scores(tuned, drawn.held_out())
+    return tuned, held_out_scores(tuned, drawn.held_out())
 
 
 def calm() -> None:

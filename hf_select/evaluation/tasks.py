@@ -111,6 +111,11 @@ def _static_mmbench(config: Mapping[str, Any]) -> dict[str, Any]:
     return {"metric_list": [{**scored, "aggregation": aggregate}]}
 
 
+def _bare_question(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The question alone, for a model that knows no instruction around it."""
+    return {"lmms_eval_specific_kwargs": {"default": {"pre_prompt": "", "post_prompt": ""}}}
+
+
 def _separate_pictures(found: Documents) -> dict[str, Any]:
     """GQA's pictures, looked up by id: its own code downloads them by name and writes every one anew."""
     pictures = found.pictures
@@ -126,6 +131,6 @@ def _separate_pictures(found: Documents) -> dict[str, Any]:
 
 
 OVERRIDES: Mapping[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = MappingProxyType(
-    {"static_mmbench": _static_mmbench}
+    {"static_mmbench": _static_mmbench, "bare_question": _bare_question}
 )
 """Our changes to lmms-eval's tasks, by the name that `eval/benchmarks.yaml` uses."""
