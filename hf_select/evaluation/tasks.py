@@ -28,12 +28,11 @@ def task_config(benchmark: Benchmark) -> dict[str, Any]:
     """
     version = harness()
     import lmms_eval
-    from lmms_eval.utils import load_yaml_config
 
     path = Path(lmms_eval.__file__).parent / "tasks" / benchmark.yaml
     if not path.is_file():
         raise HFSelectError(f"lmms-eval {version} has no task file {benchmark.yaml} for {benchmark.task}.")
-    config = load_yaml_config(str(path), mode="full")
+    config = task_config_file(path)
     split = config.get("test_split") or config.get("validation_split")
     if split != benchmark.split:
         raise HFSelectError(
@@ -45,6 +44,14 @@ def task_config(benchmark: Benchmark) -> dict[str, Any]:
             f"lmms-eval {version} measures {', '.join(metrics)} on {benchmark.task}, not {benchmark.metric}."
         )
     return config
+
+
+def task_config_file(path: Path) -> dict[str, Any]:
+    """Read a task's YAML file as lmms-eval does: `include:` followed, every function taken from the file beside it."""
+    harness()
+    from lmms_eval.utils import load_yaml_config
+
+    return load_yaml_config(str(path), mode="full")
 
 
 def build_task(found: Documents, *, chat: bool = True) -> ConfigurableTask:

@@ -1,0 +1,134 @@
+"""Where documents come from, and what is said when they aren't there."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+
+import benchmark_data
+import pytest
+
+from hf_select.errors import HFSelectError, UsageError
+from hf_select.evaluation.data import check_access, check_judge, documents, suite_documents
+from hf_select.evaluation.suite import load_benchmarks, load_suite
+
+KNOWN = load_benchmarks()
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    names = {"lmms-lab-encoder/DocVQA", "lmms-lab-encoder/ChartQA", "lmms-lab-encoder/GQA", "lmms-lab-encoder/MME"}
+    return benchmark_data.write(tmp_path_factory.mktemp("data"), names)
+
+
+def test_a_folder_with_the_hubs_layout(root):
+    found = documents(KNOWN["docvqa_val"], data_root=root)
+    assert found.rows["answers"][:2] == [["4820"], ["4821"]]
+    assert found.rows[0]["image"].size == (56, 56)
+    assert (found.source, found.pictures) == ("DocVQA", None)
+    assert len(documents(KNOWN["docvqa_val"], data_root=root, limit=3).rows) == 3
+    assert len(documents(KNOWN["docvqa_val"], data_root=root, limit=99).rows) == 8
+
+
+def test_pictures_in_another_configuration(root):
+    assert documents(KNOWN["gqa"], data_root=root).pictures["id"][:] == ["p0", "p1"]
+
+
+def test_short_names_saved_datasets_and_folders_without_a_card(root, tmp_path):
+    import datasets
+
+    rows = documents(KNOWN["chartqa"], data_root=root).rows
+    datasets.DatasetDict({"test": rows}).save_to_disk(tmp_path / "ChartQA")
+    assert documents(KNOWN["chartqa"], data_root=tmp_path).rows["answer"][:] == rows["answer"][:]
+    shutil.copytree(root / "lmms-lab-encoder/DocVQA/DocVQA", tmp_path / "DocVQA/DocVQA")
+    assert len(documents(KNOWN["docvqa_val"], data_root=tmp_path).rows) == 8
+
+
+def test_digests_are_of_the_documents_and_not_of_where_they_are(root, tmp_path):
+    import datasets
+
+    found = documents(KNOWN["chartqa"], data_root=root)
+    first = list(found.digests())
+    assert len(set(first)) == 8
+    datasets.DatasetDict({"test": found.rows}).save_to_disk(tmp_path / "ChartQA")
+    assert list(documents(KNOWN["chartqa"], data_root=tmp_path).digests()) == first
+    changed = found.rows.map(lambda row, at: {"answer": "no" if at == 2 else row["answer"]}, with_indices=True)
+    second = list(replace(found, rows=changed).digests())
+    assert [a == b for a, b in zip(first, second, strict=True)] == [at != 2 for at in range(8)]
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "sentence"),
+    [
+        ("pope", {}, "pope needs the data set lmms-lab-encoder/POPE, but the data root"),
+        ("docvqa_val", {"config": "Other"}, "DocVQA can't be read as the data of docvqa_val"),
+        ("chartqa", {"split": "val"}, "chartqa needs the split 'val', but ChartQA has test"),
+        ("chartqa", {"columns": ("imge",)}, "chartqa needs the column 'imge', but ChartQA has"),
+    ],
+)
+def test_what_a_folder_lacks_is_one_sentence(root, name, change, sentence):
+    with pytest.raises(UsageError, match=sentence) as caught:
+        documents(replace(KNOWN[name], **change), data_root=root)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "limit", "sentence"),
+    [
+        ("mme", 3, "by pairs of documents"),
+        ("ocrbench", 10, "the size of the whole set"),
+        ("chartqa", 0, "at least 1"),
+    ],
+)
+def test_a_limit_that_spoils_the_metric_is_refused(root, name, limit, sentence):
+    with pytest.raises(UsageError, match=sentence):
+        documents(KNOWN[name], data_root=root, limit=limit)
+
+
+def test_eva_09_offline_the_data_set_is_named_before_any_model_is_loaded():
+    with pytest.raises(HFSelectError, match=r"chartqa needs the data set lmms-lab-encoder/ChartQA.*offline") as caught:
+        documents(KNOWN["chartqa"])
+    assert "\n" not in str(caught.value)
+    check_access(KNOWN["chartqa"])  # nothing can be asked while offline
+
+
+def test_a_snapshot_in_the_hubs_cache_is_found_offline(root, tmp_path, monkeypatch):
+    import huggingface_hub
+
+    asked = {}
+
+    def snapshot(name, **kwargs):
+        asked[name] = kwargs["revision"]
+        return str(root / name)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot)
+    found = documents(replace(KNOWN["chartqa"], revision="abc"))
+    assert (len(found.rows), found.source) == (8, "lmms-lab-encoder/ChartQA@abc")
+    assert asked == {"lmms-lab-encoder/ChartQA": "abc"}
+
+
+def test_a_judge_is_asked_for_before_anything_else(monkeypatch):
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    monkeypatch.delenv("AZURE_API_KEY", raising=False)
+    with pytest.raises(UsageError, match=r"^mathvista_testmini_format, hallusion_bench_image need a language model"):
+        check_judge(load_suite("reasoning").tasks)
+    with pytest.raises(UsageError, match=r"^mmvet needs a language model as judge: set OPENAI_API_KEY"):
+        check_judge(load_suite("presel").tasks)
+    check_judge(load_suite("general").tasks)
+    monkeypatch.setenv("OPENAI_API_KEY", "set")
+    check_judge(load_suite("judge").tasks)
+
+
+def test_a_suite_is_checked_whole_before_its_first_set_is_read(root, monkeypatch):
+    from hf_select.evaluation import data
+
+    found = suite_documents(load_suite("mllm-selector"), data_root=root, limit=2)
+    assert [(one.benchmark.task, len(one.rows)) for one in found] == [("docvqa_val", 2), ("chartqa", 2)]
+    monkeypatch.setattr(data, "_local", lambda *_: pytest.fail("a set was read before all were looked for"))
+    with pytest.raises(UsageError, match="textvqa_val needs the data set lmms-lab-encoder/textvqa"):
+        suite_documents(load_suite("documents"), data_root=root)
+    with pytest.raises(UsageError, match="the size of the whole set"):
+        suite_documents(load_suite("documents"), data_root=root, limit=2)
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    with pytest.raises(UsageError, match="as judge"):
+        suite_documents(load_suite("judge"), data_root=root)
