@@ -29,7 +29,7 @@ class Documents:
     Attributes:
         benchmark: What they belong to.
         rows: One row a document, in order, pictures undecoded on disk.
-        source: Where they are from, for people: a folder's own name or "org/name@revision".
+        source: Where they are from: a folder's own name, or "org/name@commit" ("cache" where that isn't known).
         pictures: Rows with the columns id and image, where the pictures are not beside the questions (GQA).
     """
 
@@ -97,9 +97,10 @@ def documents(
         pictures = _local(folder, benchmark, benchmark.pictures) if benchmark.pictures else None
         source = folder.name
     else:
-        rows = _hub(benchmark, benchmark.config)
-        pictures = _hub(benchmark, benchmark.pictures) if benchmark.pictures else None
-        source = f"{benchmark.dataset}@{benchmark.revision or 'newest'}"
+        commit = check_access(benchmark)
+        rows = _hub(benchmark, benchmark.config, commit)
+        pictures = _hub(benchmark, benchmark.pictures, commit) if benchmark.pictures else None
+        source = f"{benchmark.dataset}@{commit or 'cache'}"
     missing = [name for name in benchmark.columns if name not in rows.column_names]
     if missing:
         raise UsageError(
@@ -123,24 +124,27 @@ def check_limit(benchmark: Benchmark, limit: int | None) -> None:
         raise UsageError(f"{benchmark.task} divides by the size of the whole set: leave it out, or give no limit.")
 
 
-def check_access(benchmark: Benchmark, *, data_root: str | os.PathLike[str] | None = None) -> None:
-    """Raise as `documents` does where a set can't be had at all, without downloading it: a set is checked in a second.
+def check_access(benchmark: Benchmark, *, data_root: str | os.PathLike[str] | None = None) -> str | None:
+    """Raise as `documents` does where a set can't be had at all, without downloading it.
 
-    Run it over a whole suite first, so that the last set's trouble isn't met after the first ones' downloads.
+    Run it over a whole suite first, so that the last set's trouble isn't met after the first ones' downloads. Cost: two
+    requests to the Hub.
+
+    Returns:
+        The commit that the revision means on the Hub now; for a local folder None, and offline the revision itself.
     """
     if data_root is not None:
         _folder(benchmark, Path(data_root))
-        return
+        return None
     from huggingface_hub import HfApi, is_offline_mode
-    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+    from huggingface_hub.errors import HfHubHTTPError
 
     if is_offline_mode():
-        return
+        return benchmark.revision
     try:
         HfApi().auth_check(benchmark.dataset, repo_type="dataset")
-    except OfflineModeIsEnabled:
-        return
-    except (HfHubHTTPError, ConnectionError, OSError) as error:
+        return HfApi().dataset_info(benchmark.dataset, revision=benchmark.revision).sha
+    except (HfHubHTTPError, OSError) as error:
         raise _unreachable(benchmark, error) from error
 
 
@@ -184,27 +188,34 @@ def _local(folder: Path, benchmark: Benchmark, config: str | None) -> Dataset:
     return _split(loaded, benchmark, folder.name)
 
 
-def _hub(benchmark: Benchmark, config: str | None) -> Dataset:
+def _hub(benchmark: Benchmark, config: str | None, commit: str | None) -> Dataset:
     import datasets
-    from huggingface_hub import is_offline_mode, snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
+    from huggingface_hub import is_offline_mode
+    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
-    name, revision = benchmark.dataset, benchmark.revision
-    if is_offline_mode():
-        try:
-            folder = snapshot_download(name, repo_type="dataset", revision=revision, local_files_only=True)
-            return _local(Path(folder), benchmark, config)
-        except (LocalEntryNotFoundError, OfflineModeIsEnabled):
-            pass
+    name = benchmark.dataset
     try:
-        return _split(datasets.load_dataset(name, config, revision=revision), benchmark, name)
-    except datasets.exceptions.DatasetNotFoundError as error:
+        loaded = datasets.load_dataset(name, config, revision=commit)
+    except (ValueError, HfHubHTTPError, OfflineModeIsEnabled, OSError) as error:
+        folder = _snapshot(name, commit) if is_offline_mode() else None
+        if folder is not None:
+            return _local(folder, benchmark, config)
+        if isinstance(error, ValueError) and not is_offline_mode():
+            told = " ".join(str(error).split())[:300]
+            raise UsageError(f"{name} can't be read for {benchmark.task} ({told}).") from error
         raise _unreachable(benchmark, error) from error
-    except ValueError as error:
-        told = " ".join(str(error).split())[:300]
-        raise UsageError(f"{name} can't be read for {benchmark.task} ({told}).") from error
-    except (HfHubHTTPError, OfflineModeIsEnabled, ConnectionError, OSError) as error:
-        raise _unreachable(benchmark, error) from error
+    return _split(loaded, benchmark, name)
+
+
+def _snapshot(name: str, revision: str | None) -> Path | None:
+    """The files in the Hub's cache, which `load_dataset` doesn't look at while offline."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError, OfflineModeIsEnabled
+
+    try:
+        return Path(snapshot_download(name, repo_type="dataset", revision=revision, local_files_only=True))
+    except (LocalEntryNotFoundError, OfflineModeIsEnabled):
+        return None
 
 
 def _unreachable(benchmark: Benchmark, error: Exception) -> HFSelectError:

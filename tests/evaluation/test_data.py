@@ -132,3 +132,31 @@ def test_a_suite_is_checked_whole_before_its_first_set_is_read(root, monkeypatch
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     with pytest.raises(UsageError, match="as judge"):
         suite_documents(load_suite("judge"), data_root=root)
+
+
+@pytest.fixture
+def on_the_hub(root, hub):
+    hub.repo("lmms-lab-encoder/ChartQA", files=root / "lmms-lab-encoder/ChartQA")
+    return hub
+
+
+def test_the_hubs_newest_commit_is_named_and_an_older_one_can_be_pinned(root, on_the_hub, tmp_path):
+    first = on_the_hub.head("lmms-lab-encoder/ChartQA")
+    found = documents(KNOWN["chartqa"])
+    assert (len(found.rows), found.source) == (8, f"lmms-lab-encoder/ChartQA@{first}")
+    fewer = tmp_path / "fewer.parquet"
+    found.rows.select(range(3)).to_parquet(fewer)
+    on_the_hub.push("lmms-lab-encoder/ChartQA", {"data/test-00000-of-00001.parquet": fewer.read_bytes()})
+    assert len(documents(KNOWN["chartqa"]).rows) == 3
+    assert list(documents(replace(KNOWN["chartqa"], revision=first)).digests()) == list(found.digests())
+
+
+def test_a_missing_or_gated_set_and_a_missing_revision_are_one_sentence(on_the_hub, monkeypatch):
+    on_the_hub.repo("lmms-lab-encoder/POPE", gated=True)
+    on_the_hub.sign_in(monkeypatch, None)
+    for benchmark in (KNOWN["pope"], KNOWN["mme"], replace(KNOWN["chartqa"], revision="gone")):
+        with pytest.raises(
+            HFSelectError, match=f"{benchmark.task} needs the data set .* the Hub doesn't give"
+        ) as caught:
+            check_access(benchmark)
+        assert "run hf auth login" in str(caught.value) and "\n" not in str(caught.value)
