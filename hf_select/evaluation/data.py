@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_select.errors import HFSelectError, UsageError
-from hf_select.evaluation.suite import Benchmark, Suite
+from hf_select.evaluation.suite import Benchmark
 from hf_select.pool.images import RowImage
 
 if TYPE_CHECKING:
@@ -50,28 +50,6 @@ class Documents:
                 for name in sorted(row):
                     known.update(f"{name}={_plain(row[name])!r};".encode("utf-8", "surrogatepass"))
                 yield known.hexdigest()
-
-
-def suite_documents(
-    suite: Suite, *, data_root: str | os.PathLike[str] | None = None, limit: int | None = None
-) -> list[Documents]:
-    """Find the documents of every benchmark of a suite; what can be checked cheaply is checked for all of them first.
-
-    Args:
-        suite: Of benchmarks, not of held-out rows.
-        data_root: As for `documents`.
-        limit: As for `documents`.
-
-    Raises:
-        UsageError: As for `documents`, or a judge is needed and none is named.
-        HFSelectError: As for `documents`.
-    """
-    for benchmark in suite.tasks:
-        check_limit(benchmark, limit)
-    check_judge(suite.tasks)
-    for benchmark in suite.tasks:
-        check_access(benchmark, data_root=data_root)
-    return [documents(benchmark, data_root=data_root, limit=limit) for benchmark in suite.tasks]
 
 
 def documents(

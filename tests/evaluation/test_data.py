@@ -9,7 +9,7 @@ import benchmark_data
 import pytest
 
 from hf_select.errors import HFSelectError, UsageError
-from hf_select.evaluation.data import check_access, check_judge, documents, suite_documents
+from hf_select.evaluation.data import check_access, check_judge, documents
 from hf_select.evaluation.suite import load_benchmarks, load_suite
 
 KNOWN = load_benchmarks()
@@ -117,21 +117,6 @@ def test_a_judge_is_asked_for_before_anything_else(monkeypatch):
     check_judge(load_suite("general").tasks)
     monkeypatch.setenv("OPENAI_API_KEY", "set")
     check_judge(load_suite("judge").tasks)
-
-
-def test_a_suite_is_checked_whole_before_its_first_set_is_read(root, monkeypatch):
-    from hf_select.evaluation import data
-
-    found = suite_documents(load_suite("mllm-selector"), data_root=root, limit=2)
-    assert [(one.benchmark.task, len(one.rows)) for one in found] == [("docvqa_val", 2), ("chartqa", 2)]
-    monkeypatch.setattr(data, "_local", lambda *_: pytest.fail("a set was read before all were looked for"))
-    with pytest.raises(UsageError, match="textvqa_val needs the data set lmms-lab-encoder/textvqa"):
-        suite_documents(load_suite("documents"), data_root=root)
-    with pytest.raises(UsageError, match="the size of the whole set"):
-        suite_documents(load_suite("documents"), data_root=root, limit=2)
-    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    with pytest.raises(UsageError, match="as judge"):
-        suite_documents(load_suite("judge"), data_root=root)
 
 
 @pytest.fixture
