@@ -96,5 +96,19 @@ def test_the_report_of_more_seeds_has_intervals(tmp_path):
     assert data["verdicts"]["presel"].startswith("Undecided")
 
 
+def test_the_benchmarks_of_lmms_eval_stand_at_the_end(tmp_path):
+    from eval_reports import report
+
+    from hf_select.evaluation.compare import compare
+
+    plain = _result(tmp_path, _seed(0, 50.0, 58.5))
+    assert "lmms-eval is not installed" in render(plain)
+    better, base = (report({"docvqa_val": values}, model=name) for name, values in (("m", [1.0]), ("random", [0.0])))
+    result = DemoResult(**{**plain.__dict__, "benchmarks": {"presel": compare(better, base)}})
+    assert render(result).rstrip().endswith("over the same documents")
+    assert "PreSel against random\ntask" in render(result) and "+100.00" in render(result)
+    assert json.loads(json.dumps(as_dict(result)))["benchmarks"]["presel"]["tasks"][0]["difference"] == 100.0
+
+
 def test_macro_counts_tasks_alike():
     assert macro({"a": 0.0, "b": 100.0}) == 50.0

@@ -39,6 +39,19 @@ def test_presel_saw_the_instructions_of_its_own_rows_only(small):
 
 
 @pytest.mark.slow
+def test_lmms_eval_gives_what_the_demo_itself_measures(small):
+    result = small[0]
+    assert set(result.benchmarks) == {CHOSEN, PRESEL}
+    own = result.seeds[0].scores
+    for name, comparison in result.benchmarks.items():
+        documents, charts, _ = comparison.tasks
+        assert (documents.task, charts.task) == ("docvqa_val", "chartqa")
+        for subset, value in ((name, "model"), (RANDOM, "baseline")):
+            assert getattr(documents, value) == pytest.approx((own[subset]["form"] + own[subset]["receipt"]) / 2)
+        assert documents.n == charts.n == 4
+
+
+@pytest.mark.slow
 def test_every_stage_is_explained(small):
     notes = small[2]
     assert "seed 0: fit-seed: they tune the seed model ..." in notes
