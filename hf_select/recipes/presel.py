@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from hf_select.errors import UnknownName, UsageError
+from hf_select.pool.row import OK
 from hf_select.recipes.tables import NO_TASK
 
 if TYPE_CHECKING:
@@ -97,6 +98,8 @@ taken as they are |
     def choose_reference(self, facts: Dataset | pa.Table, *, seed: int = 0) -> Selection:
         """Draw the reference set: `reference_fraction` of the rows, in every task in proportion and at least one.
 
+        Where that many rows are fewer than the tasks, there is one for every task.
+
         Args:
             facts: Columns `row_key`, `row_task`, `row_status` of the whole pool, read through the view "images".
             seed: Decides the draw; the same rows come whatever the pool's order.
@@ -111,7 +114,10 @@ taken as they are |
             duplicates=self.duplicates,
             allocation=Allocation(rounding="floor_min1"),
         )
-        return sampler.select(facts, Budget(f"{self.reference_fraction * 100:.10g}%"), seed=seed)
+        statuses = zip(_column(facts, "row_task"), _column(facts, "row_status"), strict=True)
+        tasks = len({task for task, status in statuses if status == OK})
+        share = Budget(f"{self.reference_fraction * 100:.10g}%").rows(len(facts))
+        return sampler.select(facts, Budget(max(share, tasks)), seed=seed)
 
     def weigh_tasks(self, scored: Dataset | pa.Table, tasks: Sequence[str]) -> TaskWeights:
         """Compute the weights of `tasks` from the reference set's scores.

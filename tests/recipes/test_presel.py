@@ -75,6 +75,12 @@ def test_every_task_has_at_least_one_reference_row():
     assert {quota.group for quota in reference.quotas if quota.picked} == {*(f"t{n}" for n in range(8)), "rest"}
 
 
+def test_a_small_pool_has_one_reference_row_for_every_task():
+    table = pa.table(facts() | {"row_task": [f"t{n % 12:02d}" for n in range(ROWS)]})
+    reference = PreSel().choose_reference(table)
+    assert len(reference) == 12 == sum(quota.picked == 1 for quota in reference.quotas)
+
+
 def test_a_task_whose_questions_help_gets_more(scored):
     found = PreSel().weigh_tasks(scored, ["large", "small"])
     assert found.means == pytest.approx({"large": 0.5, "small": 1.0})
