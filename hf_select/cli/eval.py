@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hf_select.cli.command import Command, option
-from hf_select.errors import CheckFailed, UsageError
+from hf_select.errors import CheckFailed, MissingExtra, UsageError
 
 if TYPE_CHECKING:
     from hf_select.cli.output import Output
+    from hf_select.evaluation.compare import Comparison
     from hf_select.evaluation.report import EvalReport
     from hf_select.evaluation.run import Plan
 
@@ -33,6 +34,7 @@ class EvalOptions:
     device: str | None = option(None, help="where models run: cpu, cuda, cuda:1, mps; default the best there is")
     batch_size: int = option(1, help="questions in one call of the model; 1 for published numbers")
     max_new_tokens: int = option(128, help="longest answer where a task names no limit")
+    push_to: str | None = option(None, help="model repository that the results of the one model are written to")
     fail_under: list[str] = option(
         [], help="TASK=VALUE or SUITE/TASK=VALUE: exit with 3 where the model is below, on the task's own scale"
     )
@@ -45,6 +47,8 @@ def run(options: EvalOptions, out: Output) -> int:
     from hf_select.files import write_atomically
 
     floors = dict(map(_floor, options.fail_under))
+    if options.push_to is not None and len(options.model) > 1:
+        raise UsageError("--push-to writes one model's results: give one model.")
     planned = plan(options.suite, tasks=options.tasks or None, data_root=options.data_root, limit=options.limit)
     names = {found.benchmark.task for found in planned.documents}
     strange = sorted(set(floors) - names)
@@ -60,6 +64,7 @@ def run(options: EvalOptions, out: Output) -> int:
         data["comparison"] = comparison.as_dict()
         write_atomically(options.out / "comparison.json", json.dumps(comparison.as_dict(), indent=1))
         write_atomically(options.out / "comparison.md", comparison.markdown() + "\n")
+        _draw(comparison, options.out / "comparison.png")
         lines.append(comparison.render())
     failed = {f"{report.model}/{task}": why for report in [*mine, *others] for task, why in report.failed.items()}
     lines += [f"{name} failed: {why}" for name, why in failed.items()]
@@ -73,6 +78,10 @@ def run(options: EvalOptions, out: Output) -> int:
     ]
     if failed:
         return 1
+    if options.push_to is not None:
+        from hf_select.evaluation.push import push_results
+
+        out.note(f"results pushed: {push_results(mine[0], options.push_to, note=out.note).url}")
     if below:
         raise CheckFailed(f"{'; '.join(below)}.")
     return 0
@@ -94,6 +103,17 @@ def _evaluated(options: EvalOptions, planned: Plan, model: str, out: Output) -> 
         max_new_tokens=options.max_new_tokens,
         note=out.note,
     )
+
+
+def _draw(comparison: Comparison, file: Path) -> None:
+    from hf_select.files import write_atomically
+    from hf_select.report.plots import differences
+
+    told = comparison.as_dict()
+    try:
+        write_atomically(file, differences(told["tasks"], comparison.model, comparison.baseline))
+    except MissingExtra:
+        return  # the table says the same
 
 
 def _floor(text: str) -> tuple[str, float]:

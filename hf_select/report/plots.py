@@ -63,6 +63,26 @@ def task_shares(tasks: Sequence[Mapping[str, Any]]) -> bytes:
     return _png(figure)
 
 
+def differences(tasks: Sequence[Mapping[str, Any]], model: str, baseline: str) -> bytes:
+    """Draw each task's difference of two models with its interval; PNG.
+
+    Args:
+        tasks: Entries with `task`, `difference`, `low` and `high` (None where there is no interval).
+        model: Whose values are the larger where a difference is positive.
+        baseline: The other's.
+    """
+    figure, axes = _axes(6.4, 1.2 + 0.32 * len(tasks))
+    at = np.arange(len(tasks))
+    middle = np.array([entry["difference"] for entry in tasks], dtype=float)
+    ends = [[entry["difference"] if entry[end] is None else entry[end] for entry in tasks] for end in ("low", "high")]
+    axes.axvline(0, color=_ALL)
+    axes.errorbar(middle, at, xerr=[middle - ends[0], ends[1] - middle], fmt="o", color=_PICKED, capsize=3)
+    axes.set_yticks(at, [_label(entry["task"]) for entry in tasks])
+    axes.invert_yaxis()
+    axes.set_xlabel(f"{_label(model)} minus {_label(baseline)}, points of 0 to 100")
+    return _png(figure)
+
+
 def _label(task: str) -> str:
     name = plain(task)
     # A pair of dollars would be typeset as a formula.
