@@ -22,7 +22,11 @@ class EvalOptions:
     """Flags of `hf-select eval`."""
 
     model: list[str] = option(help="Hub id or folder of the model; several are runs (seeds) of one", positional=True)
-    suite: str = option(help="a suite of `hf-select ls suites`, or a YAML file of one")
+    suite: str | None = option(None, help="a suite of `hf-select ls suites`, or a YAML file of one")
+    held_out: list[str] = option(
+        [], help="in place of a suite: held-out rows of a pool, as `hf-select check` reads them"
+    )
+    metric: list[str] = option([], help="TASK=METRIC for held-out rows: contains, anls, relaxed_accuracy, rouge_l, ...")
     out: Path = option(help="folder of reports and answers; the same command on it resumes")
     baseline: list[str] = option([], help="the model to compare with, or its runs")
     full: str | None = option(None, help="a model tuned on all data, for Rel.")
@@ -43,14 +47,13 @@ class EvalOptions:
 def run(options: EvalOptions, out: Output) -> int:
     """Evaluate; 0, 1 where a task failed, 3 where a value is below its floor."""
     from hf_select.evaluation.compare import compare
-    from hf_select.evaluation.run import plan
     from hf_select.files import write_atomically
 
     floors = dict(map(_floor, options.fail_under))
     if options.push_to is not None and len(options.model) > 1:
         raise UsageError("--push-to writes one model's results: give one model.")
-    planned = plan(options.suite, tasks=options.tasks or None, data_root=options.data_root, limit=options.limit)
-    names = {found.benchmark.task for found in planned.documents}
+    planned = _planned(options)
+    names = {job.task for job in planned.jobs}
     strange = sorted(set(floors) - names)
     if strange:
         raise UsageError(f"--fail-under names {strange[0]}, which is not among the tasks {', '.join(sorted(names))}.")
@@ -85,6 +88,22 @@ def run(options: EvalOptions, out: Output) -> int:
     if below:
         raise CheckFailed(f"{'; '.join(below)}.")
     return 0
+
+
+def _planned(options: EvalOptions) -> Plan:
+    from hf_select.evaluation.run import plan, plan_held_out
+
+    if (options.suite is None) == (not options.held_out):
+        raise UsageError("give either --suite or --held-out: which documents to ask.")
+    tasks = options.tasks or None
+    if options.suite is not None:
+        return plan(options.suite, tasks=tasks, data_root=options.data_root, limit=options.limit)
+    from hf_select.pool.read import read_pool
+
+    source = options.held_out[0] if len(options.held_out) == 1 else options.held_out
+    metrics = {task: name for task, _, name in (text.partition("=") for text in options.metric)}
+    name = Path(options.held_out[0]).name
+    return plan_held_out(read_pool(source), name=name, metrics=metrics, tasks=tasks, limit=options.limit)
 
 
 def _evaluated(options: EvalOptions, planned: Plan, model: str, out: Output) -> EvalReport:
@@ -132,5 +151,6 @@ COMMAND = Command(
     examples=(
         "hf-select eval me/llava-vit-15 --suite documents --baseline me/llava-random-15 --out evals/a",
         "hf-select eval runs/x/models/final-1 runs/x/models/final-2 --suite quick --limit 100 --out evals/b",
+        "hf-select eval runs/x/models/final-1 --held-out eval.jsonl --metric chart_qa=relaxed_accuracy --out evals/c",
     ),
 )

@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,10 +21,13 @@ from hf_select.evaluation.report import SAMPLES, EvalReport, TaskResult
 from hf_select.evaluation.suite import Benchmark, load_suite
 
 if TYPE_CHECKING:
-    from hf_select.evaluation.answers import Answers
-    from hf_select.evaluation.data import Documents
-    from hf_select.evaluation.suite import Suite
+    from datasets import Dataset
 
+    from hf_select.evaluation.answers import Answers
+    from hf_select.evaluation.suite import Suite
+    from hf_select.pool.view import PoolView
+
+NO_TASK = "(no task)"
 _TASK_ERRORS = (
     HFSelectError,
     RuntimeError,
@@ -37,17 +41,38 @@ _TASK_ERRORS = (
 
 
 @dataclass(frozen=True, kw_only=True)
+class Job:
+    """One task and its documents.
+
+    Attributes:
+        task: Its name.
+        metric: The metric's key, as lmms-eval writes it without its filter.
+        scale: The metric's largest value.
+        source: Where the documents are from, for people.
+        digests: One digest a document, in order.
+        build: Makes the task object; anew for every model, since some tasks keep counts.
+    """
+
+    task: str
+    metric: str
+    scale: float
+    source: str
+    digests: tuple[str, ...]
+    build: Callable[[], Any]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Plan:
     """What to evaluate on, found before any model is loaded.
 
     Attributes:
         suite: The suite's name.
-        documents: Each task's documents.
+        jobs: The tasks.
         limit: So many documents a task, None for all.
     """
 
     suite: str
-    documents: tuple[Documents, ...]
+    jobs: tuple[Job, ...]
     limit: int | None = None
 
 
@@ -58,7 +83,7 @@ def plan(
     data_root: str | Path | None = None,
     limit: int | None = None,
 ) -> Plan:
-    """Find the documents of a suite; no model is touched.
+    """Find the documents of a suite of benchmarks; no model is touched.
 
     Args:
         suite: A name of `hf-select ls suites`, a YAML file, or a `Suite`.
@@ -71,18 +96,73 @@ def plan(
         HFSelectError: A data set that the Hub doesn't give.
     """
     from hf_select.evaluation.data import check_access, check_judge, check_limit, documents
+    from hf_select.evaluation.tasks import build_task
 
     chosen = suite if not isinstance(suite, str | Path) else load_suite(suite)
     chosen = chosen.only(tasks) if tasks else chosen
+    if chosen.held_out:
+        raise UsageError(f"the suite {chosen.name} is about held-out rows: give them with --held-out.")
     benchmarks = [task for task in chosen.tasks if isinstance(task, Benchmark)]
-    if not benchmarks:
-        raise UsageError(f"the suite {chosen.name} has no benchmark of lmms-eval: choose another with --suite.")
     check_judge(benchmarks)
     for benchmark in benchmarks:
         check_limit(benchmark, limit)
         check_access(benchmark, data_root=data_root)
-    found = tuple(documents(benchmark, data_root=data_root, limit=limit) for benchmark in benchmarks)
-    return Plan(suite=chosen.name, documents=found, limit=limit)
+    found = [documents(benchmark, data_root=data_root, limit=limit) for benchmark in benchmarks]
+    jobs = tuple(
+        Job(
+            task=one.benchmark.task,
+            metric=one.benchmark.metric,
+            scale=float(one.benchmark.scale),
+            source=one.source,
+            digests=tuple(one.digests()),
+            build=partial(build_task, one),
+        )
+        for one in found
+    )
+    return Plan(suite=chosen.name, jobs=jobs, limit=limit)
+
+
+def plan_held_out(
+    pool: Dataset,
+    *,
+    name: str = "held-out",
+    view: PoolView | None = None,
+    metrics: Mapping[str, str] | None = None,
+    tasks: list[str] | None = None,
+    limit: int | None = None,
+) -> Plan:
+    """Make one task of every task label of held-out rows; no model is touched.
+
+    Args:
+        pool: The held-out rows, in any schema.
+        name: What to call them.
+        view: How they are read.
+        metrics: Task -> metric, one of `hf_select.evaluation.metrics.METRICS`; exact match for the others.
+        tasks: Only these.
+        limit: So many rows of each task, from the start.
+
+    Raises:
+        UsageError: A row that can't be asked, or a task without rows.
+        UnknownName: There is no such metric.
+    """
+    from hf_select.evaluation.held_out import METRIC, SPLIT, folder, held_out_documents
+    from hf_select.evaluation.tasks import task_config_file, task_object
+
+    rows = held_out_documents(pool, view=view, metrics=metrics)
+    labels = [label or NO_TASK for label in rows["task"]]
+    wanted = tasks or sorted(set(labels))
+    jobs = []
+    for task in wanted:
+        mine = [at for at, label in enumerate(labels) if label == task][:limit]
+        if not mine:
+            raise UsageError(f"the held-out rows have no task {task!r}; they have {', '.join(sorted(set(labels)))}.")
+        chosen = rows.select(mine)
+        config = task_config_file(folder() / "vit_heldout.yaml") | {"task": task, "process_docs": None}
+        parts = zip(chosen["row_key"], chosen["answers"], chosen["metric"], strict=True)
+        digests = tuple(_digest([key, *answers, metric]) for key, answers, metric in parts)
+        build = partial(task_object, config, chosen, SPLIT, chat=True)
+        jobs.append(Job(task=task, metric=METRIC, scale=1.0, source=name, digests=digests, build=build))
+    return Plan(suite=name, jobs=tuple(jobs), limit=limit)
 
 
 def evaluate(
@@ -135,12 +215,12 @@ def evaluate(
     vlm, processor = load_vlm(model, commit_to_load(identity["weights"]), adapter, identity["dtype"], device)
     made = HFSelectChat.of(vlm, processor, batch_size=batch_size, max_new_tokens=max_new_tokens, journal=answers)
     results, samples, failed = [], [], {}
-    for found in planned.documents:
-        task = found.benchmark.task
-        note(f"{task}: {len(found.rows):,} documents")
+    for job in planned.jobs:
+        task = job.task
+        note(f"{task}: {len(job.digests):,} documents")
         started = time.time()
         try:
-            given = _run(made, found, answers)
+            given = _run(made, job, answers)
         except _TASK_ERRORS as error:
             failed[task] = f"{type(error).__name__}: {' '.join(str(error).split())[:500]}"
             note(f"{task} failed: {failed[task]}")
@@ -148,7 +228,7 @@ def evaluate(
         value, rows = given
         samples += rows
         settings = {
-            "documents": found.source,
+            "documents": job.source,
             "limit": planned.limit,
             "max_new_tokens": max_new_tokens,
             "prompts": _digest([row["prompt"] for row in rows]),
@@ -157,9 +237,9 @@ def evaluate(
         results.append(
             TaskResult(
                 task,
-                found.benchmark.metric,
+                job.metric,
                 value,
-                float(found.benchmark.scale),
+                job.scale,
                 len(rows),
                 _stderr(scores, value),
                 _digest([row["document"] for row in rows]),
@@ -181,31 +261,28 @@ def shown(model: str) -> str:
     return Path(model).name if Path(model).exists() else model
 
 
-def _run(made: Any, found: Documents, answers: Answers) -> tuple[float, list[dict[str, Any]]]:
+def _run(made: Any, job: Job, answers: Answers) -> tuple[float, list[dict[str, Any]]]:
     """Run one task in a folder of its own; return its value and one row a document."""
     from hf_select.evaluation.harness import metric_value, run_tasks
-    from hf_select.evaluation.tasks import build_task
 
-    benchmark = found.benchmark
     with tempfile.TemporaryDirectory(prefix="hf-select-eval-") as scratch:
-        given = run_tasks(made, [build_task(found)], scratch, batch_size=made.batch_size)
-    value = metric_value(given, benchmark.task, benchmark.metric)
-    said = given["samples"][benchmark.task]
-    digests = list(found.digests())
-    if len(said) != len(digests):
-        raise HFSelectError(f"{benchmark.task} answered {len(said)} of {len(digests)} documents.")
+        given = run_tasks(made, [job.build()], scratch, batch_size=made.batch_size)
+    value = metric_value(given, job.task, job.metric)
+    said = given["samples"][job.task]
+    if len(said) != len(job.digests):
+        raise HFSelectError(f"{job.task} answered {len(said)} of {len(job.digests)} documents.")
     rows = []
     for sample in sorted(said, key=lambda one: one["doc_id"]):
         at = int(sample["doc_id"])
         rows.append(
             {
-                "task": benchmark.task,
+                "task": job.task,
                 "doc_id": at,
-                "document": digests[at],
-                "prompt": answers.prompts.get((benchmark.task, at), ""),
+                "document": job.digests[at],
+                "prompt": answers.prompts.get((job.task, at), ""),
                 "answer": _text(sample["filtered_resps"]),
                 "target": _text(sample.get("target")),
-                "score": _score(sample.get(benchmark.metric)),
+                "score": _score(sample.get(job.metric)),
             }
         )
     return value, rows

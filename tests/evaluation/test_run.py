@@ -137,7 +137,7 @@ def test_a_task_that_fails_is_1_and_leaves_the_others_alone(home, tmp_path, caps
     real = run._run
 
     def broken(made, found, answers):
-        if found.benchmark.task == "docvqa_val":
+        if found.task == "docvqa_val":
             raise RuntimeError("the task's own code\nfell over")
         return real(made, found, answers)
 
@@ -221,3 +221,23 @@ def test_eva_01_docvqa_is_measured_on_validation_where_answers_are():
 
     task = next(one for one in load_suite("documents").tasks if one.benchmark == "DocVQA")
     assert (task.task, task.split) == ("docvqa_val", "validation")
+
+
+@pytest.mark.slow
+def test_held_out_rows_are_a_task_for_each_label(home, tmp_path, capsys):
+    import drawn
+
+    pool = drawn.pool(tmp_path / "pool", rows=12)
+    out = ["--out", str(tmp_path / "out"), "--device", "cpu", "--batch-size", "4", "--format", "json"]
+    arguments = ["eval", str(home / "taught"), "--held-out", str(pool), "--metric", "colour=contains", *out]
+    assert main([*arguments, "--baseline", str(home / "babbling")]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [(task["task"], task["n"]) for task in told["reports"][0]["tasks"]] == [("colour", 8), ("count", 4)]
+    assert [entry["task"] for entry in told["comparison"]["tasks"]] == ["colour", "count", "mean of tasks"]
+    assert main(["eval", str(home / "taught"), *out]) == 2
+    assert "either --suite or --held-out" in capsys.readouterr().err
+
+
+def test_a_suite_of_held_out_rows_needs_them():
+    with pytest.raises(UsageError, match="--held-out"):
+        plan("demo")
