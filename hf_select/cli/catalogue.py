@@ -15,6 +15,8 @@ CLASSES: dict[str, dict[str, str]] = {
     "scorers": {
         "AnswerLoss": "hf_select.scoring.answer_loss",
         "InstructionRelevance": "hf_select.scoring.instruction_relevance",
+        "ImageHash": "hf_select.scoring.image_hash",
+        "QuestionText": "hf_select.scoring.question_text",
         "TokenCount": "hf_select.scoring.token_count",
         "RowFacts": "hf_select.scoring.row_facts",
     },

@@ -41,6 +41,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "hf_select.cli.eval",
         "Measure models on benchmarks, by lmms-eval's own tasks, and compare them document by document.",
     ),
+    "overlap": (
+        "hf_select.cli.overlap",
+        "Find the rows of a pool whose pictures or questions are those of benchmarks.",
+    ),
     "publish": (
         "hf_select.cli.publish",
         "Publish a run's subset to the Hub, in one commit, with a card that proves it.",

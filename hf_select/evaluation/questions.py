@@ -45,7 +45,7 @@ class QuestionIndex:
         texts: Distinct normalised questions, none empty.
         share: Least containment, over 0 up to 1.
 
-    Cost: memory for a fifth of all 5-grams; a look-up verifies few questions.
+    Cost: memory for all 5-grams of the questions that were ever verified, a fifth of those of the others.
     """
 
     def __init__(self, texts: Sequence[str], share: float = CONTAINED) -> None:
@@ -55,6 +55,7 @@ class QuestionIndex:
         self._share = share
         frequency = Counter(gram for text in self._texts for gram in shingles(text))
         self._places: dict[str, list[int]] = {}
+        self._grams: dict[int, set[str]] = {}
         for place, text in enumerate(self._texts):
             grams = sorted(shingles(text), key=lambda gram: (frequency[gram], gram))
             for gram in grams[: len(grams) - math.ceil(share * len(grams)) + 1]:
@@ -66,8 +67,13 @@ class QuestionIndex:
         candidates = {place for gram in held for place in self._places.get(gram, ())}
         found = []
         for place in sorted(candidates):
-            grams = shingles(self._texts[place])
+            grams = self._grams_of(place)
             common = len(grams & held)
             if common >= math.ceil(self._share * len(grams)):
                 found.append((place, common / len(grams)))
         return found
+
+    def _grams_of(self, place: int) -> set[str]:
+        if place not in self._grams:
+            self._grams[place] = shingles(self._texts[place])
+        return self._grams[place]

@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 _VECTOR = re.compile(r"fixed_size_list<(\w+)>\[([1-9]\d*)\]")
+_LIST = re.compile(r"list<(\w+)>")
 
 
 class TypedColumn(list):
@@ -36,7 +37,7 @@ def vector_type(dtype: str, dim: int) -> str:
 
 
 def arrow_type(dtype: str) -> pa.DataType:
-    """Return the Arrow type called `dtype` ("float32", "int32", "string", "fixed_size_list<float32>[384]", ...).
+    """Return the Arrow type called `dtype` ("float32", "int32", "list<string>", "fixed_size_list<float32>[384]", ...).
 
     Raises:
         ValueError: If Arrow has no type of that name.
@@ -44,4 +45,7 @@ def arrow_type(dtype: str) -> pa.DataType:
     vector = _VECTOR.fullmatch(dtype)
     if vector is not None:
         return pa.list_(pa.type_for_alias(vector[1]), int(vector[2]))
+    many = _LIST.fullmatch(dtype)
+    if many is not None:
+        return pa.list_(pa.type_for_alias(many[1]))
     return pa.type_for_alias(dtype)

@@ -29,7 +29,7 @@ PINS = {
     AnswerLoss: (
         1,
         [AnswerLoss.adds.fget, AnswerLoss.score, contexts, encode, losses, prompts, pixels],
-        "e9886d651fbdb2a4",
+        "9c37c658439424d8",
     ),
     InstructionRelevance: (
         1,
@@ -43,7 +43,7 @@ PINS = {
             prompts,
             pixels,
         ],
-        "7d7ae7f07e7e7b7f",
+        "4e63deec94be3e29",
     ),
     TokenCount: (
         1,
