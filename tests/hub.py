@@ -74,6 +74,7 @@ class LoopbackHub(Store, Faults):
             "HF_HOME": str(home),
             "HF_DATASETS_CACHE": str(home / "datasets"),
             "HF_HUB_OFFLINE": "0",
+            "HF_UPDATE_DOWNLOAD_COUNTS": "0",
             "HF_HUB_DISABLE_XET": "1" if self.xet is None else "0",
             "HF_TOKEN": "" if user is None else user.token,
         }
