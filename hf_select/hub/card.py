@@ -65,7 +65,7 @@ def subset_card(
     }
     return render_card(
         "subset.md.jinja",
-        metadata={name: value for name, value in metadata.items() if value is not None},
+        metadata=card_metadata(metadata),
         rows=len(selection),
         split=split,
         rejected=sorted(selection.rejected.items()),
@@ -98,6 +98,13 @@ def merge_card(existing: str | None, ours: str, owned: tuple[str, ...] = ("hf_se
     if 0 <= start < stop:
         return _joined(merged, words[:start] + marked + words[stop + len(END) :].removeprefix("\n"))
     return _joined(merged, f"{words.rstrip()}\n\n{marked}".lstrip("\n"))
+
+
+def card_metadata(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The front matter of a dataset card from its values, through the Hub's own class; None is left out."""
+    from huggingface_hub import DatasetCardData
+
+    return DatasetCardData(**{name: value for name, value in values.items() if value is not None}).to_dict()
 
 
 def licence_of(licences: Mapping[str, str | None]) -> str:

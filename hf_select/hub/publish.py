@@ -92,9 +92,9 @@ def publish(
         raise UsageError("the rows are needed to publish them in full: give them, or publish mode 'keys'.")
     target = Target(repo_id, private=private, revision=revision, create_pr=create_pr, overwrite=overwrite)
     found = preflight(target, sleep=sleep)
+    check_card(_card(content, found, mode=mode, repo_id=repo_id), target, sleep=sleep)
     with temporary_folder() as folder:
         build(content, folder, mode=mode, repo_id=repo_id, found=found)
-        check_card((folder / "README.md").read_text("utf-8"), target, sleep=sleep)
         rows = f"{len(content.selection):,} rows chosen from {content.about['pool']}"
         return commit_folder(folder, target, found, message=rows, owned=is_ours, note=note, sleep=sleep)
 
@@ -106,7 +106,7 @@ def build(
 
     Pictures have the bytes of their source files; no path, no user's name of this machine is in any file.
     """
-    about, selection = dict(content.about), _addressed(content, mode)
+    selection = _addressed(content, mode)
     folder.mkdir(parents=True, exist_ok=True)
     if mode == "full":
         _check_space(content.rows, folder)
@@ -117,9 +117,12 @@ def build(
 
         pq.write_table(content.scored.replace_schema_metadata(None), folder / SCORES_FILE)
     plots = _plots(content, folder / "plots")
-    ours = subset_card(selection, about, repo_id=repo_id, mode=mode, plots=plots)
-    card = merge_card(found.card if found is not None else None, ours)
-    write_atomically(folder / "README.md", card)
+    write_atomically(folder / "README.md", _card(content, found, mode=mode, repo_id=repo_id, plots=plots))
+
+
+def _card(content: Content, found: Found | None, *, mode: str, repo_id: str | None, plots: tuple[str, ...] = ()) -> str:
+    ours = subset_card(_addressed(content, mode), content.about, repo_id=repo_id, mode=mode, plots=plots)
+    return merge_card(found.card if found is not None else None, ours)
 
 
 def is_ours(path: str) -> bool:

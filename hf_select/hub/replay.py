@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from hf_select.errors import HFSelectError, UsageError
+from hf_select.hub.card import is_hub_id
 from hf_select.hub.load import fetch, selection_in, source_of
 from hf_select.sampling.allocation import Allocation
 
@@ -27,6 +28,14 @@ SAMPLERS = {
     "Uniform": "uniform",
 }
 """The samplers a recipe may name; a recipe is data, and no other class is ever looked up."""
+
+SCORERS = {
+    "AnswerLoss": "scoring.answer_loss",
+    "ImageEmbedding": "embedding.image",
+    "InstructionRelevance": "scoring.instruction_relevance",
+    "TextEmbedding": "embedding.text",
+}
+"""The scorers whose versions a recipe is compared with."""
 
 _GIVEN = ("seed", "reference")
 
@@ -67,7 +76,8 @@ def replay(repo_id: str, *, revision: str | None = None, sleep: Callable[[float]
         command = "the command on its card"
         raise UsageError(f"{repo_id} carries no scores to choose from again: run {command}, or publish it with scores.")
     made = choose_again(published, pq.read_table(scores), repo_id)
-    return Replay(made, published, tuple([*_moved(published, repo_id, sleep), *_different(made, published)]))
+    changed = [*_moved(published, repo_id), *_rescored(published), *_different(made, published)]
+    return Replay(made, published, tuple(changed))
 
 
 def choose_again(published: Selection, scored: pa.Table, name: str) -> Selection:
@@ -101,7 +111,7 @@ def sampler_of(name: str, settings: Mapping[str, Any], where: str) -> Sampler:
     return kind(**values)
 
 
-def _moved(published: Selection, repo_id: str, sleep: Callable[[float], None]) -> list[str]:
+def _moved(published: Selection, repo_id: str) -> list[str]:
     """Whether the pool is still where and what it was."""
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
@@ -123,6 +133,31 @@ def _moved(published: Selection, repo_id: str, sleep: Callable[[float], None]) -
     if now != source["revision"]:
         return [f"the pool {source['id']} has moved on to {now}; the scores are of {source['revision']}"]
     return []
+
+
+def _rescored(published: Selection) -> list[str]:
+    """Whether the scores could be made again: the same scorers, and their models still there."""
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
+
+    told = []
+    for entry in published.recipe.get("scorers", ()):
+        name, version, model = entry.get("name"), entry.get("version"), str(entry.get("model"))
+        if name not in SCORERS:
+            told.append(f"this version of hf_select has no scorer {name!r}")
+            continue
+        kind = getattr(importlib.import_module(f"hf_select.{SCORERS[name]}"), name)
+        if kind.scoring_version != version:
+            told.append(f"the scores are of version {version} of {name}; it is {kind.scoring_version} here")
+        if not is_hub_id(model):
+            continue
+        try:
+            HfApi().repo_info(model, repo_type="model")
+        except RepositoryNotFoundError:
+            told.append(f"the model {model} that gave the scores is gone, or this account may not see it")
+        except (HfHubHTTPError, OSError):
+            told.append(f"the model {model} could not be looked at now")
+    return told
 
 
 def _different(made: Selection, published: Selection) -> list[str]:

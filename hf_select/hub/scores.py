@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_select.errors import HFSelectError, UsageError
 from hf_select.files import replacing, write_atomically
-from hf_select.hub.card import is_hub_id, merge_card
+from hf_select.hub.card import card_metadata, is_hub_id, merge_card, size_category
 from hf_select.hub.commit import Found, Published, Target, check_card, commit_folder, preflight
 from hf_select.hub.publish import temporary_folder
 from hf_select.hub.render import render_card
@@ -202,13 +202,15 @@ def _write(scores: Scores, entries: Mapping[str, dict[str, Any]], folder: Path, 
     write_atomically(place / ABOUT_FILE, json.dumps(scores.about, indent=1, ensure_ascii=False))
     card = render_card(
         "scores.md.jinja",
-        metadata={
-            "tags": ["hf_select", "hf_select-scores"],
-            "size_categories": ["n<1K"],
-            "source_datasets": [scores.pool] if is_hub_id(scores.pool) else [],
-            "configs": [{"config_name": name, "data_files": f"{name}/{TABLE_FILE}"} for name in sorted(entries)],
-            "hf_select": {"scores": sorted(entries)},
-        },
+        metadata=card_metadata(
+            {
+                "tags": ["hf_select", "hf_select-scores"],
+                "size_categories": [size_category(len(scores.table))],
+                "source_datasets": [scores.pool] if is_hub_id(scores.pool) else None,
+                "configs": [{"config_name": name, "data_files": f"{name}/{TABLE_FILE}"} for name in sorted(entries)],
+                "hf_select": {"scores": sorted(entries)},
+            }
+        ),
         repo_id=repo_id,
         entries=[entries[name] for name in sorted(entries)],
     )

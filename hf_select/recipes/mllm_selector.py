@@ -155,6 +155,13 @@ KNOWN = (
     "the seed model gives every row of the pool a necessity score, higher meaning more needed",
     "grouped sampling by necessity mixes necessity with diversity",
 )
+LIMITS = [
+    "A wrong answer can look as necessary as a hard one: rows were not checked for label noise.",
+    "Necessity is relative to one seed model and the few rows that tuned it; another seed gives other rows.",
+    "Near-duplicates that are no exact copies count as different rows.",
+]
+"""What users of a subset should know; on its card."""
+
 UNKNOWN = (
     "the formula of the necessity score",
     "how the groups are formed and how many there are",
@@ -246,6 +253,7 @@ def run_mllm_selector(
         "tasks": tasks,
         "pool_rows": len(scored),
         "scorers": [scorer_entry(scorer)],
+        "limits": LIMITS,
     } | pipeline.about
     subset = pipeline.save("subset", picked, about, scored="score")
     final_model = pipeline.fit("final", model, revision, picked, fit) if final_fit else None

@@ -32,6 +32,13 @@ if TYPE_CHECKING:
 IMAGES = "images"
 """The schema that shows a row's pictures and task and nothing else: what PreSel may look at before it has chosen."""
 
+LIMITS = [
+    "Images were chosen by how close they lie to others: rare ones are rare here too.",
+    "A task's budget rests on the mean score of its few reference rows.",
+    "Generated instructions were parsed, not checked for truth.",
+]
+"""What users of a subset should know; on its card."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Instructions:
@@ -144,6 +151,7 @@ def run_presel(
         "required_instructions": len(picked),
         "reference_rows": len(reference),
         "scorers": [scorer_entry(scorer), scorer_entry(encoder)],
+        "limits": LIMITS,
         "generated": instructions.annotator.identity()["annotator"] != "column",
     } | pipeline.about
     subset = pipeline.save("subset", kept, about, scored="embed", rows=ready.pool)

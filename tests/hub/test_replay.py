@@ -82,3 +82,14 @@ def test_a_recipe_is_data(hub, from_hub, waits, recipe, words):
     publish(hostile, "me/vit", sleep=waits.append)
     with pytest.raises((HFSelectError, TypeError), match=words):
         replay("me/vit", sleep=waits.append)
+
+
+def test_a_replay_says_that_a_scorer_has_changed_and_that_its_model_is_gone(hub, from_hub, waits):
+    entry = {"name": "AnswerLoss", "version": 0, "model": "me/seed", "weights": "abc", "dtype": "float32"}
+    older = Content(**{**from_hub.__dict__, "about": from_hub.about | {"scorers": [entry, entry | {"name": "Lost"}]}})
+    publish(older, "me/vit", sleep=waits.append)
+    told = replay("me/vit", sleep=waits.append)
+    assert told.identical
+    assert "version 0 of AnswerLoss; it is 1 here" in told.differences[0]
+    assert "me/seed that gave the scores is gone" in told.differences[1]
+    assert "no scorer 'Lost'" in told.differences[2]
