@@ -48,6 +48,7 @@ class PoolReport:
         images_sampled: Whether only a sample was to be decoded.
         exact_duplicates: Rows that repeat an earlier row's images and messages.
         empty_answers: Usable rows with an answer of nothing but blanks.
+        without_answer: Usable rows without any answer: those of a pool that is read as pictures alone.
         too_long: Rows whose texts alone exceed the window; None where no tokenizer was given.
     """
 
@@ -65,6 +66,7 @@ class PoolReport:
     images_sampled: bool = False
     exact_duplicates: int = 0
     empty_answers: int = 0
+    without_answer: int = 0
     too_long: int | None = None
 
     @property
@@ -107,6 +109,7 @@ class PoolReport:
             "images_sampled": self.images_sampled,
             "exact_duplicates": self.exact_duplicates,
             "empty_answers": self.empty_answers,
+            "without_answer": self.without_answer,
             "too_long": self.too_long,
             "problems": self.problems,
         }
@@ -129,6 +132,8 @@ class PoolReport:
             ["exact duplicates", self.exact_duplicates],
             ["empty answers", self.empty_answers],
         ]
+        if self.without_answer:
+            facts.append(["rows without an answer", self.without_answer])
         if self.too_long is not None:
             facts.append(["too long for the window", self.too_long])
         facts += [[_NOTES[note], count] for note, count in sorted(self.notes.items())]
@@ -250,6 +255,7 @@ def _count(report: PoolReport, row: Row, status: str, reason: str, keys: set[byt
     report.images += len(row.images)
     digests.update(bytes.fromhex(image.digest) for image in row.images)
     report.empty_answers += any(not answer.strip() for answer in row.answers)
+    report.without_answer += not row.answers
 
 
 def _n_tokens(row: Row, tokenizer: Any) -> int:

@@ -12,7 +12,7 @@ import logging
 import os
 import shutil
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -81,7 +81,7 @@ def read_json(files: Sequence[Path], root: Path | None = None) -> Dataset:
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
     table = ArrowReader.read_table(str(folder / "pool.arrow"))
-    return Dataset(table, fingerprint=_fingerprint(key, folder / "images.json"))
+    return Dataset(table, fingerprint=files_fingerprint(key, json.loads((folder / "images.json").read_bytes())))
 
 
 def _content_key(files: Sequence[Path], roots: list[str]) -> str:
@@ -102,9 +102,10 @@ def _publish(scratch: Path, folder: Path) -> None:
             raise
 
 
-def _fingerprint(key: str, images: Path) -> str:
+def files_fingerprint(key: str, paths: Iterable[str]) -> str:
+    """A dataset's fingerprint from what names its table, and size and time of the files it points to."""
     known = hashlib.blake2b(key.encode(), digest_size=8)
-    for path in json.loads(images.read_bytes()):
+    for path in paths:
         try:
             info = os.stat(path)
             known.update(f"{info.st_size} {info.st_mtime_ns};".encode())

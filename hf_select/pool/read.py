@@ -12,6 +12,7 @@ from hf_select.errors import UnknownName, UsageError
 from hf_select.pool.hub import commit_of, load_at
 from hf_select.pool.images import is_reference_elsewhere
 from hf_select.pool.localjson import read_json
+from hf_select.pool.picturefolder import read_pictures
 from hf_select.pool.view import PoolView, exact_values
 
 if TYPE_CHECKING:
@@ -39,7 +40,8 @@ def read_pool(
 
     Args:
         source: A `Dataset`, `DatasetDict` or `IterableDataset`; a Hub id "org/name" or "org/name@revision"; a file, a
-            list of files or a folder of JSON, JSONL or Parquet; a folder written by `save_to_disk`.
+            list of files or a folder of JSON, JSONL or Parquet; a folder of pictures (see
+            `picturefolder.read_pictures`); a folder written by `save_to_disk`.
         split: The split to take; needed only where there are several and none is called "train".
         config: The configuration (subset) of a Hub pool.
         revision: The revision of a Hub pool; another way to say "@revision".
@@ -87,12 +89,16 @@ def _read_local(paths: list[Path], split: str | None, root: str | os.PathLike[st
     if len(paths) == 1 and any((paths[0] / name).is_file() for name in _SAVED):
         pool = _one_split(datasets.load_from_disk(str(paths[0])), split)
         return pool if root is None else with_absolute_paths(pool, root)
+    if split not in (None, "train"):
+        raise UsageError(f"local files have the one split 'train', not {split!r}: leave the split out.")
+    if len(paths) == 1 and paths[0].is_dir() and not _tables(paths[0]):
+        pictures = read_pictures(paths[0])
+        if pictures is not None:
+            return pictures
     files = [file for path in paths for file in _files(path)]
     kinds = {"json" if file.suffix.lower() in _JSON else "parquet" for file in files}
     if len(kinds) > 1:
         raise UsageError(f"{paths[0]} holds JSON and Parquet files side by side: name the files to read.")
-    if split not in (None, "train"):
-        raise UsageError(f"local files have the one split 'train', not {split!r}: leave the split out.")
     folder = Path(root) if root is not None else next((path for path in paths if path.is_dir()), None)
     if kinds == {"json"}:
         return read_json(files, folder)
@@ -107,11 +113,18 @@ def _files(path: Path) -> list[Path]:
         raise UsageError(f"{path} is no JSON, JSONL or Parquet file; read are {', '.join(_JSON + _PARQUET)}.")
     if (path / "selection.parquet").is_file() and (path / "data").is_dir():
         path = path / "data"  # a subset folder: the selection beside the rows is no pool
-    for found in (path.iterdir(), path.rglob("*")):
+    files = _tables(path)
+    if not files:
+        raise UsageError(f"the folder {path} holds no JSON, JSONL or Parquet file, and no picture.")
+    return files
+
+
+def _tables(folder: Path) -> list[Path]:
+    for found in (folder.iterdir(), folder.rglob("*")):
         files = sorted(file for file in found if file.is_file() and file.suffix.lower() in _JSON + _PARQUET)
         if files:
             return files
-    raise UsageError(f"the folder {path} holds no JSON, JSONL or Parquet file.")
+    return []
 
 
 def _looks_local(source: str) -> bool:

@@ -95,9 +95,12 @@ def _no_turns(record: Record, root: str | None) -> list[Turn]:
 
 
 def _only_pictures(columns: frozenset[str], record: Record) -> bool:
-    """Whether nothing is hidden by reading the pool as pictures: columns with texts have to be hidden on purpose."""
+    """Whether nothing is hidden by reading the pool as pictures: columns with texts have to be hidden on purpose.
+
+    Of a pool that was scored, and so read before, the columns of scores hide nothing either.
+    """
     plain = {*IMAGE_COLUMNS, *TASK_COLUMNS, *ID_COLUMNS, "label", "labels", "file_name", "width", "height", "license"}
-    return bool(columns & {*IMAGE_COLUMNS}) and columns <= plain
+    return bool(columns & {*IMAGE_COLUMNS}) and (columns <= plain or "row_key" in columns)
 
 
 _NO_ANSWERS = "it is an interleaved web document with no assistant turn, so it has no answer to score or to learn from"
@@ -189,10 +192,16 @@ SCHEMAS: tuple[Schema, ...] = (
 
 BY_NAME = {schema.name: schema for schema in SCHEMAS}
 
-FIELDS = frozenset((*TASK_COLUMNS, *ID_COLUMNS, *IMAGE_COLUMNS, *OTHER_MEDIA_COLUMNS)).union(
-    *(schema.needs + schema.fields for schema in SCHEMAS)
-)
+_PICTURE_FIELDS = frozenset((*TASK_COLUMNS, *ID_COLUMNS, *IMAGE_COLUMNS, *OTHER_MEDIA_COLUMNS))
+
+FIELDS = _PICTURE_FIELDS.union(*(schema.needs + schema.fields for schema in SCHEMAS))
 """Every column any schema reads; others are never touched."""
+
+
+def fields_of(name: str | None) -> frozenset[str]:
+    """The columns to read for the schema `name`, None for one still to be found; without instructions no text is."""
+    schema = BY_NAME.get(name) if name is not None else None
+    return FIELDS if schema is None or schema.instructions else _PICTURE_FIELDS
 
 
 def find_schema(columns: frozenset[str], record: Record, name: str | None = None) -> Schema:
@@ -200,7 +209,7 @@ def find_schema(columns: frozenset[str], record: Record, name: str | None = None
 
     Raises:
         UnknownName: For a name that is no schema.
-        UsageError: Nothing fits, the named one lacks columns, or the schema has no answers.
+        UsageError: Nothing fits, the named one lacks columns (pictures alone: any image column), or it can't be used.
     """
     if name is not None and name not in BY_NAME:
         raise UnknownName("schema", name, BY_NAME)
@@ -213,6 +222,11 @@ def find_schema(columns: frozenset[str], record: Record, name: str | None = None
     missing = sorted(set(schema.needs) - columns)
     if missing:
         raise UsageError(f"the schema {schema.name} needs the columns {missing}, but the pool has {sorted(columns)}.")
+    if not schema.instructions and not columns & {*IMAGE_COLUMNS}:
+        raise UsageError(
+            f"the schema {schema.name} needs one of the columns {list(IMAGE_COLUMNS)}, but the pool has "
+            f"{sorted(columns)}: pictures inside messages can't be read without their texts, put them in a column."
+        )
     if schema.refusal is not None:
         raise UsageError(
             f"the pool is in the schema {schema.name} ({schema.title}) and can't be used: {schema.refusal}."

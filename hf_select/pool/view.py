@@ -15,7 +15,7 @@ from hf_select.pool.build import build, build_pictures, named
 from hf_select.pool.images import RowImage
 from hf_select.pool.row import Row
 from hf_select.pool.schema import ID_COLUMNS, TASK_COLUMNS, Record, Schema, images_of, refuse_other_media
-from hf_select.pool.schemas import FIELDS, find_schema
+from hf_select.pool.schemas import fields_of, find_schema
 from hf_select.pool.turns import RowFault
 
 
@@ -71,7 +71,7 @@ class PoolView:
         return find_schema(names, sample, self.schema)
 
     def _columns(self, batch: Any) -> tuple[dict[str, list], frozenset[str]]:
-        wanted = FIELDS if self.task_field is None else FIELDS | {self.task_field}
+        wanted = fields_of(self.schema) | ({self.task_field} if self.task_field is not None else set())
         if isinstance(batch, pa.Table):
             names = frozenset(batch.column_names)
             return {name: exact_values(batch[name]) for name in batch.column_names if name in wanted}, names

@@ -44,7 +44,7 @@ def joined_answers(row: Row) -> Prompt:
     "two<end>" behind the picture and then "red<end>" behind another, empty user turn;
     this scores "two red<end>", and "red" directly behind "two". Rows of one turn are alike in both. The
     published code breaks the template where a picture stands in a later user turn or in two; here all pictures come
-    first. A row without pictures gets an empty user turn.
+    first. A row without pictures gets an empty user turn (status "template" where the chat template refuses that).
     """
     prompt = full(row)
     system = tuple(m for m in prompt.messages if m.role == "system")

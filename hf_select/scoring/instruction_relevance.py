@@ -78,6 +78,6 @@ def _ratio(loss: float, tokens: int, loss_without: float, tokens_without: int) -
         value = np.float64(np.float32(loss)) / tokens / without
     if without == 0:
         return None, "zero_denominator", "the answer's loss without its question is 0, so there is no ratio"
-    if not abs(value) <= np.finfo(np.float32).max:
+    if not (np.isfinite(without) and abs(value) <= np.finfo(np.float32).max):
         return None, "non_finite", f"the losses {loss:g} and {loss_without:g} have no finite ratio"
     return float(value), OK, ""

@@ -41,6 +41,15 @@ def test_json_for_programs(pool, capsys):
     assert report["statuses"] == {"image_unreadable": 1, "ok": 2}
 
 
+def test_read_as_pictures_it_says_that_there_are_no_answers(pool, capsys):
+    assert main(["check", str(pool), "--schema", "images", "--format", "json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["schema"], report["without_answer"]) == ("images", 2)
+    assert report["statuses"] == {"image_unreadable": 1, "ok": 2}
+    assert main(["check", str(pool), "--schema", "images"]) == 0
+    assert "rows without an answer" in capsys.readouterr().out
+
+
 def test_strict_exits_with_three(pool, capsys):
     assert main(["check", str(pool), "--strict"]) == 3
     written = capsys.readouterr()

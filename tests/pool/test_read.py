@@ -262,8 +262,9 @@ def test_what_can_not_be_read_says_so(root):
     (root / "notes.txt").write_text("text")
     with pytest.raises(UsageError, match="no JSON, JSONL or Parquet"):
         read_pool(root / "notes.txt")
+    (root / "bare").mkdir()
     with pytest.raises(UsageError, match="holds no JSON"):
-        read_pool(root / "img")
+        read_pool(root / "bare")
     (root / "empty.jsonl").write_text("\n")
     with pytest.raises(UsageError, match="no record in"):
         read_pool(root / "empty.jsonl")

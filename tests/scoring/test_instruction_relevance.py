@@ -78,7 +78,7 @@ def test_what_can_not_be_scored_has_a_status_and_no_number(folder):
 
 def test_a_denominator_of_zero_or_beyond_all_numbers_is_a_status():
     assert _ratio(1.0, 2, 0.0, 2)[:2] == (None, "zero_denominator")
-    assert _ratio(1.0, 2, math.inf, 2)[0] in (0.0, None)
+    assert _ratio(1.0, 2, math.inf, 2)[:2] == _ratio(1.0, 2, math.nan, 2)[:2] == (None, "non_finite")
     assert _ratio(3e38, 1, 1e-30, 1)[:2] == (None, "non_finite")
     assert _ratio(1.0, 2, 4.0, 2) == (0.25, "ok", "")
 

@@ -43,7 +43,7 @@ PINS = {
             prompts,
             pixels,
         ],
-        "4e63deec94be3e29",
+        "f0140cb7dc8f7a54",
     ),
     TokenCount: (
         1,
