@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_select.errors import HFSelectError, UsageError
 from hf_select.evaluation.suite import Benchmark
+from hf_select.pool.hub import commit_of, load_at
 from hf_select.pool.images import RowImage
 
 if TYPE_CHECKING:
@@ -121,8 +122,8 @@ def check_access(benchmark: Benchmark, *, data_root: str | os.PathLike[str] | No
         return benchmark.revision
     try:
         HfApi().auth_check(benchmark.dataset, repo_type="dataset")
-        return HfApi().dataset_info(benchmark.dataset, revision=benchmark.revision).sha
-    except (HfHubHTTPError, OSError) as error:
+        return commit_of(benchmark.dataset, benchmark.revision, "dataset")
+    except (HfHubHTTPError, OSError, HFSelectError) as error:
         raise _unreachable(benchmark, error) from error
 
 
@@ -167,18 +168,16 @@ def _local(folder: Path, benchmark: Benchmark, config: str | None) -> Dataset:
 
 
 def _hub(benchmark: Benchmark, config: str | None, commit: str | None) -> Dataset:
-    import datasets
     from huggingface_hub import is_offline_mode
-    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
     name = benchmark.dataset
     try:
-        loaded = datasets.load_dataset(name, config, revision=commit)
-    except (ValueError, HfHubHTTPError, OfflineModeIsEnabled, OSError) as error:
+        loaded = load_at(name, commit_of(name, commit, "dataset"), config=config, split=None, streaming=False)
+    except HFSelectError as error:
         folder = _snapshot(name, commit) if is_offline_mode() else None
         if folder is not None:
             return _local(folder, benchmark, config)
-        if isinstance(error, ValueError) and not is_offline_mode():
+        if isinstance(error, UsageError) and not is_offline_mode():
             told = " ".join(str(error).split())[:300]
             raise UsageError(f"{name} can't be read for {benchmark.task} ({told}).") from error
         raise _unreachable(benchmark, error) from error

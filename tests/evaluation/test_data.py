@@ -136,6 +136,24 @@ def test_the_hubs_newest_commit_is_named_and_an_older_one_can_be_pinned(root, on
     assert list(documents(replace(KNOWN["chartqa"], revision=first)).digests()) == list(found.digests())
 
 
+def test_offline_a_pinned_commit_is_never_the_newest_one_in_the_cache(root, on_the_hub, tmp_path, monkeypatch):
+    import datasets
+    import huggingface_hub
+
+    first = on_the_hub.head("lmms-lab-encoder/ChartQA")
+    found = documents(replace(KNOWN["chartqa"], revision=first))
+    fewer = tmp_path / "fewer.parquet"
+    found.rows.select(range(3)).to_parquet(fewer)
+    on_the_hub.push("lmms-lab-encoder/ChartQA", {"data/test-00000-of-00001.parquet": fewer.read_bytes()})
+    assert len(documents(KNOWN["chartqa"]).rows) == 3
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
+    assert list(documents(replace(KNOWN["chartqa"], revision=first)).digests()) == list(found.digests())
+    assert len(documents(KNOWN["chartqa"]).rows) == 3
+    with pytest.raises(HFSelectError, match="is not on this machine while HF_HUB_OFFLINE"):
+        documents(replace(KNOWN["chartqa"], revision="a" * 40))
+
+
 def test_a_missing_or_gated_set_and_a_missing_revision_are_one_sentence(on_the_hub, monkeypatch):
     on_the_hub.repo("lmms-lab-encoder/POPE", gated=True)
     on_the_hub.sign_in(monkeypatch, None)
