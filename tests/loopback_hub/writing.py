@@ -8,8 +8,8 @@ import json
 import time
 
 from loopback_hub import cards
-from loopback_hub.access import at, readable, seen, writable
-from loopback_hub.replies import Reply, ok, refused
+from loopback_hub.access import at, readable, writable
+from loopback_hub.replies import ok, refused
 from loopback_hub.store import LARGE, LFS_SUFFIXES, Blob, Commit, Repo
 
 EXPIRES_S = 3600
@@ -155,9 +155,3 @@ def commit(ask, kind, id, rev):
         data["pullRequestUrl"] = f"{place}/discussions/{ref.removeprefix('refs/pr/')}"
     repo.refs[ref] = made.sha
     return ok(data)
-
-
-def seen_only(ask, kind, id) -> Reply:
-    """Answer what is never there, once the repository may be seen."""
-    seen(ask, kind, id)
-    raise refused(404, "EntryNotFound", "not here")
