@@ -25,7 +25,8 @@ def test_the_type_of_a_vector_has_a_name():
     assert vector_type("float16", 3) == "fixed_size_list<float16>[3]"
     assert arrow_type("fixed_size_list<float32>[384]") == pa.list_(pa.float32(), 384)
     assert arrow_type("int32") == pa.int32()
-    for wrong in ("fixed_size_list<float32>[0]", "fixed_size_list<number>[3]", "list<float32>"):
+    assert arrow_type("list<string>") == pa.list_(pa.string())
+    for wrong in ("fixed_size_list<float32>[0]", "fixed_size_list<number>[3]", "list<number>"):
         with pytest.raises(ValueError):
             arrow_type(wrong)
 
