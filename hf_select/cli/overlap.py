@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 
 from hf_select.cli.command import Command, option
 from hf_select.cli.pool_options import POOL_HELP, PoolOptions
+from hf_select.errors import CheckFailed, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from hf_select.cli.output import Output
-    from hf_select.evaluation.documents import Document
+    from hf_select.evaluation.data import Documents
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,34 +24,41 @@ class OverlapOptions(PoolOptions):
     out: Path = option(help="folder for the pairs and the pool's hashes; the same command on it resumes")
     tasks: list[str] = option([], help="only these tasks of the suite")
     data_root: Path | None = option(None, help="folder with local copies of the data sets; default the Hub")
-    exclude: bool = option(False, help="also write the selection of the rows that do not overlap")
+    exclude: bool = option(False, help="also write what to leave out, and the other rows as a selection")
+    strict: bool = option(False, help="exit with 3 if any row overlaps")
     num_proc: int | None = option(None, help="processes that share the pool")
 
 
 def run(options: OverlapOptions, out: Output) -> int:
     """Compare; return the exit code."""
+    from hf_select.evaluation.documents import documents_of
     from hf_select.evaluation.overlap import overlap
+    from hf_select.sampling.left_out import LEFT_OUT_FILE
 
     source = options.source(options.pool)
-    documents = _documents(options)
-    report = overlap(
-        source.read(), documents, view=source.view, cache_dir=options.out / "shards", num_proc=options.num_proc
-    )
-    if not out.dry_run:
-        report.save(options.out, exclude=options.exclude)
+    found = _benchmarks(options)
+    pool = source.read()
+    if out.dry_run:
+        counts = {one.benchmark.task: len(one.rows) for one in found}
+        human = f"{source.name}: {len(pool):,} rows, {sum(counts.values()):,} documents; nothing was written"
+        out.result(human=human, data={"rows": len(pool), "documents": counts}, quiet=str(len(pool)))
+        return 0
+    documents = (doc for one in found for doc in documents_of(one.rows, one.benchmark.task, pictures=one.pictures))
+    report = overlap(pool, documents, view=source.view, cache_dir=options.out / "shards", num_proc=options.num_proc)
+    report.save(options.out, exclude=options.exclude)
+    leaking = report.left_out().num_rows
     kept = f"{options.out}: pairs.parquet, overlap.json"
     if options.exclude:
-        kept += f"; the {len(report.kept()):,} other rows as a selection"
-    human = f"{report.render()}\n\n{'nothing was written' if out.dry_run else kept}"
-    out.result(human=human, data=report.as_dict(), quiet=str(report.left_out().num_rows))
+        kept += f"; {LEFT_OUT_FILE}, and the {len(report.addresses) - leaking:,} other rows as a selection"
+    out.result(human=f"{report.render()}\n\n{kept}", data=report.as_dict(), quiet=str(leaking))
+    if options.strict and leaking:
+        raise CheckFailed(f"{leaking} of {len(report.addresses)} rows of {source.name} overlap with {options.suite}.")
     return 0
 
 
-def _documents(options: OverlapOptions) -> Iterator[Document]:
-    """The documents of every benchmark of the suite; what is missing is told before the pool is looked at."""
-    from hf_select.errors import UsageError
+def _benchmarks(options: OverlapOptions) -> list[Documents]:
+    """The benchmarks of the suite with their documents; what is missing is told before the pool is looked at."""
     from hf_select.evaluation.data import check_access, documents
-    from hf_select.evaluation.documents import documents_of
     from hf_select.evaluation.suite import Benchmark, load_suite
 
     suite = load_suite(options.suite)
@@ -62,8 +68,7 @@ def _documents(options: OverlapOptions) -> Iterator[Document]:
         raise UsageError(f"the suite {suite.name} has no benchmark to compare with: choose another.")
     for benchmark in benchmarks:
         check_access(benchmark, data_root=options.data_root)
-    found = [documents(benchmark, data_root=options.data_root) for benchmark in benchmarks]
-    return (document for one in found for document in documents_of(one.rows, one.benchmark.task, pictures=one.pictures))
+    return [documents(benchmark, data_root=options.data_root) for benchmark in benchmarks]
 
 
 COMMAND = Command(

@@ -29,6 +29,7 @@ class RecipeOptions(FitOptions, PoolOptions):
     out: Path = option(help="folder of the run; the same command on it resumes")
     budget: str = option("15%", help='what may be kept: "15%", a number of rows, or "2M tokens"')
     revision: str | None = option(None, help="revision of the model")
+    without: Path | None = option(None, help="leave out the rows that `hf-select overlap --exclude` found")
     seed: int = option(0, help="decides the first subset, the draws and the order of training")
     final_fit: bool = option(False, help="also tune the model on the chosen subset")
     score_dtype: str = option("auto", help="precision of scoring: auto, float32 or bfloat16")
@@ -39,6 +40,7 @@ class RecipeOptions(FitOptions, PoolOptions):
     def pipeline(self, source: Source, folder: RunFolder) -> Pipeline:
         """Return the pipeline that these flags ask for."""
         from hf_select.recipes.pipeline import Pipeline
+        from hf_select.sampling.left_out import read_left_out
 
         return Pipeline(
             source,
@@ -47,6 +49,7 @@ class RecipeOptions(FitOptions, PoolOptions):
             shards=self.shards,
             num_proc=self.num_proc,
             about={"command": self.command()} | self._pool_parts(source),
+            without=None if self.without is None else read_left_out(self.without),
         )
 
     def command(self) -> str:

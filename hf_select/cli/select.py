@@ -26,6 +26,7 @@ class SelectOptions:
     sampler: str = option("grouped", choices=SAMPLERS, help="how rows are chosen")
     score: str = option("loss", help="loss, loss_sum, perplexity, ifd, visual, or a column of numbers")
     group: str | None = option(None, help="column of the groups (row_task); bins of the score by default")
+    without: Path | None = option(None, help="leave out the rows that `hf-select overlap --exclude` found")
     seed: int = option(0, help="decides the draws")
 
 
@@ -34,11 +35,15 @@ def run(options: SelectOptions, out: Output) -> int:
     import pyarrow.parquet as pq
 
     from hf_select.sampling.budget import Budget
+    from hf_select.sampling.left_out import mark_left_out, read_left_out
 
     file = options.scores / "score.parquet" if options.scores.is_dir() else options.scores
     if not file.is_file():
         raise UsageError(f"{file} does not exist: give a folder that `hf-select score` or `hf-select run` wrote.")
-    selection = _sampler(options).select(pq.read_table(file), Budget(options.budget), seed=options.seed)
+    scored = pq.read_table(file)
+    if options.without is not None:
+        scored = mark_left_out(scored, read_left_out(options.without))
+    selection = _sampler(options).select(scored, Budget(options.budget), seed=options.seed)
     if not out.dry_run:
         selection.save(options.out)
     written = "nothing was written" if out.dry_run else str(options.out)
@@ -74,5 +79,6 @@ COMMAND = Command(
     examples=(
         "hf-select select runs/a --budget 15% --out runs/a/grouped",
         "hf-select select runs/a --sampler uniform --group row_task --budget 1500 --out runs/a/random",
+        "hf-select select runs/a --budget 15% --without runs/overlap --out runs/a/clean",
     ),
 )

@@ -65,8 +65,9 @@ def overlap(
     from hf_select.scoring.question_text import QuestionText
     from hf_select.scoring.run import score_columns
 
+    hashed = hash_documents(documents)
     facts = score_columns(pool, ImageHash(), QuestionText(), view=view, cache_dir=cache_dir, num_proc=num_proc)
-    return compare(facts.with_format("arrow")[:], hash_documents(documents))
+    return compare(facts.with_format("arrow")[:], hashed)
 
 
 def compare(facts: pa.Table, documents: pa.Table, *, near: int = NEAR, contained: float = CONTAINED) -> OverlapReport:

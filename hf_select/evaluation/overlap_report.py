@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from hf_select.files import replacing, write_atomically
+from hf_select.sampling.left_out import LEFT_OUT_FILE
 from hf_select.text import table
 
 if TYPE_CHECKING:
@@ -173,14 +174,14 @@ class OverlapReport:
         """Write `pairs.parquet` and `overlap.json` into `folder`, each atomically; return the files.
 
         With `exclude` also `left_out.parquet` (`left_out`) and the Selection of the other rows (`kept`), which
-        `Selection.load(folder)` reads.
+        `Selection.load(folder)` reads; `--without FOLDER` of `hf-select run` and `select` reads the first.
         """
         import pyarrow.parquet as pq
 
         folder = Path(folder)
         tables = {"pairs.parquet": self.pairs}
         if exclude:
-            tables["left_out.parquet"] = self.left_out()
+            tables[LEFT_OUT_FILE] = self.left_out()
             self.kept().save(folder)
         for name, content in tables.items():
             with replacing(folder / name) as part:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -74,6 +74,7 @@ class Pipeline:
         shards: Into how many shards scoring is cut; None chooses.
         num_proc: Processes that share the shards, for scoring on a CPU.
         about: Further values of the subset's card, such as the command.
+        without: Rows that no stage may choose: address -> reason.
     """
 
     def __init__(
@@ -85,7 +86,9 @@ class Pipeline:
         shards: int | None = None,
         num_proc: int | None = None,
         about: dict[str, Any] | None = None,
+        without: Mapping[str, str] | None = None,
     ) -> None:
+        self.without = dict(without or {})
         self.about = about or {}
         self.source = source
         self.folder = folder
@@ -106,7 +109,7 @@ class Pipeline:
         return commits.pop() if len(commits) == 1 else self.source.named_revision
 
     def over(self, pool: Dataset, view: PoolView) -> Pipeline:
-        """Return a pipeline in the same folder over rows that were made from this one's pool."""
+        """Return a pipeline in the same folder over rows that were chosen from this one's pool."""
         other = Pipeline(
             replace(self.source, view=view),
             self.folder,
@@ -125,7 +128,8 @@ class Pipeline:
 
     def pool_identity(self) -> dict[str, Any]:
         """What decides every result that is computed from the pool alone."""
-        return {"pool": self.pool._fingerprint, "view": asdict(self.source.view)}
+        known = {"pool": self.pool._fingerprint, "view": asdict(self.source.view)}
+        return known | ({"without": digest(self.without)} if self.without else {})
 
     def check(self) -> pa.Table:
         """Look at every row; return the facts (row key, task, status, ...) of the whole pool, one row each."""
@@ -231,6 +235,7 @@ class Pipeline:
     def _write_columns(self, file: str, scorers: tuple[Scorer, ...]) -> dict[str, Any]:
         import pyarrow.parquet as pq
 
+        from hf_select.sampling.left_out import mark_left_out
         from hf_select.scoring.run import ScoreStats, score_columns
 
         stats = ScoreStats()
@@ -244,7 +249,7 @@ class Pipeline:
             stats=stats,
         )
         with replacing(self.path / file) as part:
-            pq.write_table(columns.with_format("arrow")[:], part)
+            pq.write_table(mark_left_out(columns.with_format("arrow")[:], self.without), part)
         return {"rows": len(columns), **asdict(stats)}
 
     def _columns(self, file: str) -> pa.Table:
