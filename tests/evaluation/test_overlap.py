@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 import hf_select as hs
 from hf_select.cli.main import main
 from hf_select.evaluation.documents import Document
-from hf_select.evaluation.overlap import overlap
+from hf_select.evaluation.overlap import FEW, overlap
 from hf_select.pool.read import read_pool
 
 
@@ -84,6 +84,60 @@ def test_a_broken_picture_costs_itself_and_is_counted(pool, documents, tmp_path)
     report = overlap(pool, broken, cache_dir=tmp_path / "c")
     assert report.unread_documents == {"image_unreadable": 1}
     assert any("1 documents could not be compared" in note for note in report.notes())
+
+
+def text_pool(folder, questions):
+    """Rows without a picture."""
+    rows = [
+        {"id": str(at), "conversations": [{"from": "human", "value": text}, {"from": "gpt", "value": "a"}]}
+        for at, text in enumerate(questions)
+    ]
+    folder.mkdir()
+    (folder / "pool.json").write_text(json.dumps(rows))
+    return read_pool(str(folder / "pool.json"))
+
+
+def test_a_question_leaks_where_neither_side_has_a_picture(tmp_path):
+    asked = "Which planet of the solar system is the largest?"
+    pool = text_pool(tmp_path / "pool", [f"{asked}\nAnswer with one word.", "Another question altogether?"])
+    read = [Document("science", 0, [], asked), Document("science", 1, [file_of(picture(1))], asked)]
+    report = overlap(pool, read, cache_dir=tmp_path / "c")
+    pairs = [(pair["row"], pair["doc_id"], pair["question"], pair["leaks"]) for pair in report.pairs.to_pylist()]
+    assert pairs == [(0, 0, "near", True), (0, 1, "near", False)]
+    assert report.left_out()["reason"].to_pylist() == ["overlaps science: same question, no picture"]
+
+
+def test_a_question_that_is_asked_of_many_pictures_is_counted_and_not_listed(tmp_path):
+    asked = "What is the title of the chart in the picture?"
+    read = [Document("charts", at, [file_of(picture(at + 20))], asked) for at in range(FEW + 1)]
+    report = overlap(text_pool(tmp_path / "pool", [asked]), read, cache_dir=tmp_path / "c")
+    assert (report.pairs.num_rows, report.templates) == (0, 1)
+    assert "not listed" in report.render()
+    few = overlap(text_pool(tmp_path / "again", [asked]), read[:FEW], cache_dir=tmp_path / "c")
+    assert (few.pairs.num_rows, few.templates) == (FEW, 0)
+
+
+def test_copies_of_a_row_are_found_and_left_out_one_by_one(pool, documents, tmp_path):
+    twice = pool.select([0, 5, 0])
+    report = overlap(twice, documents, cache_dir=tmp_path / "c")
+    keys = report.left_out()["key"].to_pylist()
+    assert keys == [report.addresses[0], report.addresses[2]] and keys[1] == f"{keys[0]}+2"
+    assert report.kept().apply(twice)["id"] == ["5"]
+
+
+def test_the_strongest_pair_is_the_reason_and_order_changes_nothing(pool, documents, tmp_path):
+    near = [Document("other", 0, [file_of(picture(0).resize((60, 60)))], "?"), *documents]
+    report, turned = (overlap(pool, order, cache_dir=tmp_path / "c") for order in (near, near[::-1]))
+    assert report.pairs.equals(turned.pairs)
+    assert report.left_out()["reason"].to_pylist()[0] == "overlaps docs: same file"
+
+
+def test_names_from_data_obey_no_terminal(pool, tmp_path, capsys):
+    from hf_select.cli.output import Output
+
+    report = overlap(pool, [Document("\x1b[31mred\n", 0, [file_of(picture(0))], "What?")], cache_dir=tmp_path / "c")
+    Output().result(human=report.render(), data=report.as_dict())
+    assert "\x1b" not in capsys.readouterr().out
 
 
 def test_the_command_compares_with_a_suite(tmp_path, capsys):
