@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_select.cli.command import Command, option
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from hf_select.sampling.selection import Selection
 
 SOURCE = "a folder of a selection, a subset or a run, or hf://datasets/me/name[@revision]"
+_FACTS = ("facts.parquet", "score.parquet", "scores.parquet")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,55 +30,97 @@ class DiffOptions:
 
 def run(options: DiffOptions, out: Output) -> int:
     """Compare; return the exit code."""
-    from hf_select.hub.load import load_any_selection
+    from hf_select.hub.load import selection_folder, selection_in
+    from hf_select.sampling.difference import difference
 
-    first, second = load_any_selection(options.first), load_any_selection(options.second)
-    mine, other = set(first.keys), set(second.keys)
-    both = len(mine & other)
-    groups = _groups(first, second)
-    sides = {"only_first": _only(first, second, options.rows), "only_second": _only(second, first, options.rows)}
-    data = {"first": len(first), "second": len(second), "both": both, "groups": groups, **sides}
-    data["jaccard"] = both / len(mine | other) if mine | other else 1.0
-    changed = [[g["group"], g["first"], g["second"], f"{g['second'] - g['first']:+d}"] for g in groups]
+    sources = (options.first, options.second)
+    folders = [selection_folder(source) for source in sources]
+    first, second = (selection_in(folder, source) for folder, source in zip(folders, sources, strict=True))
+    told = difference(first, second)
+    tasks = _tasks(folders[0]) or _tasks(folders[1])
+    by_task = _by_task(tasks, first, second) if tasks else []
+    groups = [{"group": group, "first": here, "second": there} for group, (here, there) in told.groups.items()]
+    settings = [{"setting": name, "first": a, "second": b} for name, (a, b) in told.settings.items()]
+    sides = {
+        "only_first": _only(first, second, options.rows, tasks),
+        "only_second": _only(second, first, options.rows, tasks),
+    }
+    counts = {"first": len(first), "second": len(second), "both": told.both, "jaccard": told.jaccard}
+    data = counts | {"settings": settings, "groups": groups, "tasks": by_task} | sides
     lines = [
-        f"first: {len(first):,} rows, second: {len(second):,} rows, both: {both:,} (Jaccard {data['jaccard']:.3f})",
-        "",
-        table(["group", "first", "second", "change"], changed),
+        f"first: {len(first):,} rows, second: {len(second):,} rows, both: {told.both:,} (Jaccard {told.jaccard:.3f})",
+        *(
+            ["", table(["setting", "first", "second"], [list(entry.values()) for entry in settings])]
+            if settings
+            else []
+        ),
+        *["", _changes("group", groups)],
+        *(["", _changes("task", by_task)] if by_task else []),
     ]
-    if not both and mine and other:
+    if not told.both and len(first) and len(second):
         lines += [
             "",
             "note: no row in common; rows read through different views (images, or all of a row) have other keys",
         ]
     for name, side in sides.items():
-        rows = [[e["key"], e["group"], e["reason"], e["rank"], _score(e["score"])] for e in side["rows"]]
         lines += ["", f"{name.replace('_', ' ')}: {side['count']:,} rows, kept as {_told(side['reasons'])}"]
-        lines += [table(["key", "group", "reason", "rank", "score"], rows)] if rows else []
+        lines += [table(list(side["rows"][0]), [_cells(row) for row in side["rows"]])] if side["rows"] else []
         lines += [f"the other side could not choose {_told(side['rejected'])}"] if side["rejected"] else []
-    out.result(human="\n".join(lines), data=data, quiet=f"{data['jaccard']:.6f}")
+    out.result(human="\n".join(lines), data=data, quiet=f"{told.jaccard:.6f}")
     return 0
 
 
-def _groups(first: Selection, second: Selection) -> list[dict[str, Any]]:
-    counts = [Counter(one.table["group"].to_pylist()) for one in (first, second)]
+def _tasks(folder: Path) -> dict[str, str]:
+    """Address -> task label of every row of the pool, where a table of facts lies with the selection or its run."""
+    import pyarrow.parquet as pq
+
+    from hf_select.recipes.tables import NO_TASK
+    from hf_select.sampling.keys import unique_keys
+
+    for file in (place / name for place in (folder, folder.parent) for name in _FACTS):
+        if file.is_file() and {"row_key", "row_task"} <= set(pq.read_schema(file).names):
+            facts = pq.read_table(file, columns=["row_key", "row_task"])
+            labels = (NO_TASK if task is None else task for task in facts["row_task"].to_pylist())
+            return dict(zip(unique_keys(facts["row_key"].to_pylist()), labels, strict=True))
+    return {}
+
+
+def _by_task(tasks: Mapping[str, str], first: Selection, second: Selection) -> list[dict[str, Any]]:
+    """Rows of every task on both sides, and how many of them are the same; rows of another pool are left out."""
+    mine, other = ({key for key in one.keys if key in tasks} for one in (first, second))
+    counts = [Counter(tasks[key] for key in keys) for keys in (mine, other, mine & other)]
     names = sorted(counts[0].keys() | counts[1].keys())
-    return [{"group": name, "first": counts[0][name], "second": counts[1][name]} for name in names]
+    return [{"task": n, "first": counts[0][n], "second": counts[1][n], "both": counts[2][n]} for n in names]
 
 
-def _only(one: Selection, other: Selection, most: int) -> dict[str, Any]:
-    """What `one` has alone: how many, why it kept them, and the first of them."""
-    there = set(other.keys)
-    rows = [row for row in one.table.to_pylist() if row["key"] not in there]
-    reasons = dict(sorted(Counter(row["reason"] for row in rows).items()))
-    return {"count": len(rows), "reasons": reasons, "rows": rows[:most], "rejected": dict(other.rejected)}
+def _only(one: Selection, other: Selection, most: int, tasks: Mapping[str, str]) -> dict[str, Any]:
+    """What `one` has alone: how many, why it kept them, and the first of them with why the other didn't."""
+    from hf_select.sampling.difference import alone
+
+    found = alone(one, other)
+    rows = [asdict(row) | ({"task": tasks.get(row.key)} if tasks else {}) for row in found[:most]]
+    reasons = dict(sorted(Counter(row.reason for row in found).items()))
+    why_not = dict(sorted(Counter(row.why_not for row in found).items()))
+    return {
+        "count": len(found),
+        "reasons": reasons,
+        "why_not": why_not,
+        "rows": rows,
+        "rejected": dict(other.rejected),
+    }
+
+
+def _changes(kind: str, entries: list[dict[str, Any]]) -> str:
+    rows = [[*entry.values(), f"{entry['second'] - entry['first']:+d}"] for entry in entries]
+    return table([*(list(entries[0]) if entries else [kind, "first", "second"]), "change"], rows)
+
+
+def _cells(row: dict[str, Any]) -> list[Any]:
+    return [f"{value:.4f}" if isinstance(value, float) else value for value in row.values()]
 
 
 def _told(counts: dict[str, int]) -> str:
     return ", ".join(f"{name} ({count:,})" for name, count in counts.items()) or "nothing"
-
-
-def _score(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4f}"
 
 
 COMMAND = Command(

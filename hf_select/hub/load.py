@@ -76,15 +76,22 @@ def load_any_selection(source: str) -> Selection:
     Raises:
         UsageError: There is none.
     """
-    from hf_select.sampling.selection import Selection
+    return selection_in(selection_folder(source), source)
 
+
+def selection_folder(source: str) -> Path:
+    """Return the folder with the files of a selection, fetched where `source` is on the Hub.
+
+    Raises:
+        UsageError: There is none.
+    """
     if source.startswith(PREFIX):
         repo_id, _, revision = source.removeprefix(PREFIX).partition("@")
-        return selection_in(fetch(repo_id, revision=revision or None), repo_id)
+        return fetch(repo_id, revision=revision or None)
     folder = Path(source)
     for place in (folder, folder / "select", folder / "subset"):
         if all((place / name).is_file() for name in _FILES):
-            return Selection.load(place)
+            return place
     raise UsageError(f"{source} holds no selection: give a folder of one, of a subset or a run, or {PREFIX}me/name.")
 
 
