@@ -36,8 +36,9 @@ class CentralitySampler(Sampler):
 
     * n_i: "paper" (the script for LLaVA) rounds down and gives the whole remainder to the task of the largest weight,
       though it may lack the rows; "paper-vision-flan" uses the largest remainder, caps at all rows of the task, also
-      the included, and hands the overflow out one by one; "safe" (default) uses the largest remainder, caps at what the
-      task has and divides the overflow by weight until it is placed.
+      the included, and hands the overflow out one by one (a budget in tokens is capped at what the task has); "safe"
+      (default) uses the largest remainder, caps at what the task has and divides the overflow by weight until it is
+      placed.
     * n_ic: the paper presets round half to even and correct by cluster size, counting included rows; "safe" uses the
       largest remainder.
     * a shortfall: the paper presets fill it by a uniform draw from all rows (reason "filled"); "safe" has none while
@@ -76,6 +77,9 @@ class CentralitySampler(Sampler):
             raise UnknownName("preset", self.preset, PRESETS)
         if isinstance(self.clusters, str) and not (self.clusters.startswith(_COLUMN) and self._given):
             raise UsageError(f"clusters is a share, a number or 'column:NAME', not {self.clusters!r}")
+        if not self._given:
+            KMeansGroups(k=self.clusters)
+        NeighbourCentrality(k=self.neighbours)
         if not 0 < self.near_duplicate <= 1:
             raise UsageError(f"near_duplicate is {self.near_duplicate}; it is a cosine similarity above 0, up to 1")
         if self.allocation is None:
@@ -123,7 +127,9 @@ class CentralitySampler(Sampler):
         everything = np.bincount(plan.codes[plan.codes >= 0], minlength=len(owner))
         has = np.bincount(of, weights=sizes, minlength=len(tasks)).astype(np.int64)
         holds = np.bincount(of, weights=everything, minlength=len(tasks)).astype(np.int64)
-        caps = dict(zip(tasks, (holds if self.preset == "paper-vision-flan" else has).tolist(), strict=True))
+        in_rows = np.array_equal(sizes, np.bincount(plan.codes[plan.order], minlength=len(owner)))
+        also_included = self.preset == "paper-vision-flan" and in_rows
+        caps = dict(zip(tasks, (holds if also_included else has).tolist(), strict=True))
         weights = self.allocation.base_weights(caps)
         parts = self.allocation.allocate(caps, total=total, weights=weights)
         quota = np.zeros(len(owner), dtype=np.int64)
@@ -155,7 +161,10 @@ class CentralitySampler(Sampler):
 def _given_groups(rows: ScoredRows, column: str, labels: list[str], vectors: np.ndarray) -> Groups:
     """The clusters that a column holds, kept apart by task."""
     codes, names, _ = rows.labels(column)
-    clusters = [names[code].replace(_IN, " ") for code in codes]
+    plain = [name.replace(_IN, " ") for name in names]
+    if len(set(plain)) < len(plain):
+        raise UsageError(f"two clusters of column {column!r} differ only in {_IN!r} and a space; rename one of them")
+    clusters = [plain[code] for code in codes]
     pairs = sorted({(label, cluster) for label, cluster in zip(labels, clusters, strict=True)})
     place = {pair: at for at, pair in enumerate(pairs)}
     of = np.array([place[pair] for pair in zip(labels, clusters, strict=True)], dtype=np.int64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -11,6 +12,8 @@ from hf_select.errors import UsageError
 from hf_select.sampling.features import has_vector, unit
 
 _START_POINTS = 5000
+_FAISS_SEEDS = 2**31
+"""faiss keeps its seed in a C int."""
 
 
 @dataclass(frozen=True)
@@ -53,10 +56,14 @@ class KMeansGroups:
     max_points_per_centroid: int | None = None
 
     def __post_init__(self) -> None:
-        if not self.k > 0 or (self.k >= 1 and self.k != int(self.k)):
+        if not (math.isfinite(self.k) and self.k > 0) or (self.k >= 1 and self.k != int(self.k)):
             raise UsageError(f"k is {self.k}; give a whole number of groups, or a share of the rows below 1")
         if self.iterations < 1:
             raise UsageError(f"iterations is {self.iterations}; at least 1 step is needed")
+        if self.max_points_per_centroid is not None and self.max_points_per_centroid < 1:
+            raise UsageError(
+                f"max_points_per_centroid is {self.max_points_per_centroid}; at least 1 row is needed, or None for all"
+            )
 
     def count(self, rows: int) -> int:
         """How many groups so many rows make."""
@@ -72,7 +79,7 @@ class KMeansGroups:
             features: float32 of shape (rows, d); NaN where a row has no vector, as `feature_matrix` gives.
             keys: A unique address of each row.
             labels: Each row's label; groups never cross labels.
-            seed: Decides the start.
+            seed: Decides the start; any whole number.
 
         Returns:
             Codes are numbered label by label in ascending order. Two calls with equal input give equal output.
@@ -116,15 +123,19 @@ class KMeansGroups:
             points.shape[1],
             k,
             niter=self.iterations,
-            seed=seed + 1,
+            seed=(seed + 1) % _FAISS_SEEDS,
             spherical=self.spherical,
             max_points_per_centroid=most,
             min_points_per_centroid=1,
         )
-        kmeans.train(points, init_centroids=_start(points, k, np.random.default_rng(seed)))
+        kmeans.train(points, init_centroids=_start(points, k, _random(seed)))
         distances, nearest = kmeans.index.search(points, 1)
         distances = 2 - 2 * distances if self.spherical else distances
         return nearest[:, 0].astype(np.int64), float(distances.sum(dtype=np.float64))
+
+
+def _random(seed: int) -> np.random.Generator:
+    return np.random.default_rng(seed if seed >= 0 else [-seed, 1])
 
 
 def _start(points: np.ndarray, k: int, rng: np.random.Generator) -> np.ndarray:

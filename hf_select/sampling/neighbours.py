@@ -18,7 +18,8 @@ class NeighbourCentrality:
     """Mean cosine similarity to the k nearest neighbours of the same group (PreSel, arXiv 2503.07591, "NC").
 
     NC(i) = 1/k' x sum of the k' largest cos(x_i, x_j) over j != i in the group, k' = min(k, rows of the group - 1). The
-    row itself is left out by its index, so an exact copy counts as a neighbour of similarity 1.
+    row itself is left out by its index, so an exact copy counts as a neighbour of similarity 1. Exact copies in a group
+    have equal scores, to the last digit.
 
     Attributes:
         k: How many neighbours.
@@ -71,4 +72,11 @@ class NeighbourCentrality:
             nearest = np.partition(similar, n - k, axis=1)[:, n - k :]
             # Summed in order of size, so that no permutation of the rows moves the last digit.
             means[start : start + size] = np.sort(nearest, axis=1).mean(axis=1, dtype=np.float64)
-        return means
+        return means[_first_copies(vectors)]
+
+
+def _first_copies(vectors: np.ndarray) -> np.ndarray:
+    """For every row, the first row with the same bytes: a product's last digit depends on where in a block a row is."""
+    whole = np.ascontiguousarray(vectors).view(np.dtype((np.void, vectors.itemsize * vectors.shape[1]))).ravel()
+    _, first, of = np.unique(whole, return_index=True, return_inverse=True)
+    return first[of]

@@ -63,6 +63,13 @@ def test_sel_15_all_rows_train_unless_told_otherwise():
     assert (nearest == whole.codes).mean() > 0.97
 
 
+@pytest.mark.parametrize("seed", [-1, 2**31 - 1, 2**31, 2**70])
+def test_any_whole_number_is_a_seed(seed):
+    points, _ = blobs()
+    one, other = (KMeansGroups(k=9, max_points_per_centroid=5).assign(points, keys(240), seed=seed) for _ in range(2))
+    assert (one.codes == other.codes).all()
+
+
 def test_sel_27_new_features_give_new_groups():
     first, second = (np.random.default_rng(seed).normal(size=(10, 3)).astype(np.float32) for seed in (1, 2))
     one, other = (KMeansGroups(k=3).assign(points, keys(10)).codes for points in (first, second))
@@ -95,7 +102,10 @@ def test_rows_without_a_vector_have_no_group():
     assert (np.delete(codes, [5, 6]) >= 0).all()
 
 
-@pytest.mark.parametrize("settings", [{"k": 0}, {"k": -1}, {"k": 2.5}, {"iterations": 0}])
+@pytest.mark.parametrize(
+    "settings",
+    [{"k": 0}, {"k": -1}, {"k": 2.5}, {"k": float("inf")}, {"iterations": 0}, {"max_points_per_centroid": 0}],
+)
 def test_bad_settings_are_refused(settings):
     with pytest.raises(UsageError):
         KMeansGroups(**settings)

@@ -33,6 +33,12 @@ def test_alone_in_a_group_or_without_a_vector_a_row_has_no_score():
     assert not np.isfinite(NeighbourCentrality().score(POINTS, np.full(12, -1))).any()
 
 
+def test_exact_copies_have_equal_scores_to_the_last_digit():
+    points = np.random.default_rng(0).normal(size=(333, 768)).astype(np.float32)
+    scores = NeighbourCentrality().score(np.vstack([points, points]), np.zeros(666, dtype=int))
+    assert (scores[:333] == scores[333:]).all()
+
+
 def test_rows_that_are_not_available_are_no_neighbours():
     available = np.ones(12, dtype=bool)
     available[[1, 8]] = False
@@ -48,7 +54,7 @@ def test_length_of_the_vectors_does_not_matter():
     assert one == pytest.approx(other, abs=1e-6)
 
 
-def test_blocks_and_the_order_of_rows_change_no_digit(monkeypatch):
+def test_neither_blocks_nor_the_order_of_rows_matter(monkeypatch):
     rng = np.random.default_rng(0)
     points, groups = rng.normal(size=(300, 16)).astype(np.float32), rng.integers(0, 3, 300)
     whole = NeighbourCentrality().score(points, groups)
