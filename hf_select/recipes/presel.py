@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
     from hf_select.sampling.budget import Budget
+    from hf_select.sampling.centrality import CentralitySampler
     from hf_select.sampling.selection import Selection
     from hf_select.sampling.task_weights import TaskWeights
 
@@ -89,6 +91,9 @@ taken as they are |
             object.__setattr__(self, "duplicates", "drop" if safe else "keep")
         if self.form not in FORMS:
             raise UnknownName("no-question form", self.form, FORMS)
+        if self.temperature is not None and not (math.isfinite(self.temperature) and self.temperature > 0):
+            raise UsageError(f"temperature is {self.temperature}; it must be a number above 0.")
+        self._sampler({})  # Refuses its settings here, before instructions are paid for and models fitted.
 
     @property
     def score(self) -> str:
@@ -152,16 +157,18 @@ taken as they are |
             seed: Decides the k-means starts, and the draw that fills a shortfall in the paper presets.
             include: Row keys of the reference set; they come first.
         """
+        return self._sampler(weights).select(embedded, budget, seed=seed, include=include)
+
+    def _sampler(self, weights: Mapping[str, float]) -> CentralitySampler:
         from hf_select.sampling.centrality import CentralitySampler
 
-        sampler = CentralitySampler(
+        return CentralitySampler(
             weights=dict(weights),
             clusters=self.clusters,
             neighbours=self.neighbours,
             preset=self.preset,
             duplicates=self.duplicates,
         )
-        return sampler.select(embedded, budget, seed=seed, include=include)
 
     def describe(self) -> dict[str, Any]:
         """Return the method's entry of a recipe: its name, its paper, and every choice."""

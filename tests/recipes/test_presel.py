@@ -116,9 +116,17 @@ def test_presets_set_what_they_differ_in():
 
 @pytest.mark.parametrize(
     ("fields", "error"),
-    [({"preset": "papers"}, UnknownName), ({"form": "x"}, UnknownName), ({"reference_fraction": 1.0}, UsageError)],
+    [
+        ({"preset": "papers"}, UnknownName),
+        ({"form": "x"}, UnknownName),
+        ({"duplicates": "merge"}, UnknownName),
+        ({"reference_fraction": 1.0}, UsageError),
+        ({"clusters": 0}, UsageError),
+        ({"neighbours": 0}, UsageError),
+        ({"temperature": 0.0}, UsageError),
+    ],
 )
-def test_bad_choices_are_refused(fields, error):
+def test_bad_choices_are_refused_before_any_work(fields, error):
     with pytest.raises(error):
         PreSel(**fields)
 
