@@ -1,4 +1,4 @@
-"""The card of a subset: what is in it, why, and how to have it again; merged into a card that is there already."""
+"""The card of a subset: what is in it, why, and how to have it again."""
 
 from __future__ import annotations
 
@@ -6,17 +6,11 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
-from hf_select.errors import HFSelectError
 from hf_select.hub.render import render_card
 
 if TYPE_CHECKING:
     from hf_select.sampling.selection import Selection
 
-BEGIN = "<!-- hf_select: this part is written anew by every publish -->"
-END = "<!-- hf_select: end -->"
-_FRONT = re.compile(r"\A---[ \t]*\r?\n(.*?)^---[ \t]*\r?$\n?", re.DOTALL | re.MULTILINE)
 _UNCLEAR = ("other", "unknown")
 
 
@@ -62,6 +56,7 @@ def subset_card(
         "seed": about["seed"],
         "rows": len(selection),
         "pool_rows": about["pool_rows"],
+        "license": metadata["license"],
     }
     return render_card(
         "subset.md.jinja",
@@ -76,28 +71,6 @@ def subset_card(
         plots=plots,
         **about,
     )
-
-
-def merge_card(existing: str | None, ours: str, owned: tuple[str, ...] = ("hf_select", "size_categories")) -> str:
-    """Put our card into one that is there: its words and metadata are kept, only our own part is written anew.
-
-    Metadata that the existing card has stays, but for the keys in `owned`; tags are united. Our text stands between two
-    comments, at the end where the existing card had none.
-
-    Raises:
-        HFSelectError: The existing card's metadata can't be read.
-    """
-    data, body = _parts(ours)
-    marked = f"{BEGIN}\n{body.strip()}\n{END}\n"
-    if existing is None:
-        return _joined(data, marked)
-    kept, words = _parts(existing)
-    tags = [*kept.get("tags", []), *(tag for tag in data["tags"] if tag not in kept.get("tags", []))]
-    merged = data | kept | {name: data[name] for name in owned} | {"tags": tags}
-    start, stop = words.find(BEGIN), words.find(END)
-    if 0 <= start < stop:
-        return _joined(merged, words[:start] + marked + words[stop + len(END) :].removeprefix("\n"))
-    return _joined(merged, f"{words.rstrip()}\n\n{marked}".lstrip("\n"))
 
 
 def card_metadata(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -116,29 +89,13 @@ def licence_of(licences: Mapping[str, str | None]) -> str:
 
 def size_category(rows: int) -> str:
     """The Hub's word for a data set of so many rows."""
-    steps = [(1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M")]
-    return next((name for limit, name in steps if rows < limit), "n>1M")
+    if rows < 1_000:
+        return "n<1K"
+    words = ("1K", "10K", "100K", "1M", "10M", "100M", "1B", "10B", "100B", "1T")
+    power = len(str(rows)) - 4
+    return f"{words[power]}<n<{words[power + 1]}" if power + 1 < len(words) else "n>1T"
 
 
 def is_hub_id(name: str) -> bool:
     """Whether a pool's name is a Hub id and no file."""
     return re.fullmatch(r"[A-Za-z0-9][\w.-]*/[\w.-]+", name) is not None
-
-
-def _parts(card: str) -> tuple[dict[str, Any], str]:
-    found = _FRONT.match(card)
-    if found is None:
-        return {}, card
-    try:
-        data = yaml.safe_load(found[1]) or {}
-    except yaml.YAMLError as error:
-        told = " ".join(str(error).split())
-        raise HFSelectError(f"the metadata of the card that is there can't be read: {told}; mend it first.") from error
-    if not isinstance(data, dict):
-        raise HFSelectError("the metadata of the card that is there is no mapping; mend it first.")
-    return data, card[found.end() :]
-
-
-def _joined(data: Mapping[str, Any], body: str) -> str:
-    front = yaml.safe_dump(dict(data), sort_keys=False, allow_unicode=True, width=120)
-    return f"---\n{front}---\n\n{body.lstrip()}"

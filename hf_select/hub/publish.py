@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from hf_select.errors import HFSelectError, MissingExtra, UnknownName, UsageError
 from hf_select.files import write_atomically
-from hf_select.hub.card import is_hub_id, merge_card, subset_card
+from hf_select.hub.card import is_hub_id, subset_card
 from hf_select.hub.commit import Found, Published, Target, check_card, commit_folder, preflight
+from hf_select.hub.merge import merge_card
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from hf_select.errors import HFSelectError, UsageError
 from hf_select.files import replacing, write_atomically
-from hf_select.hub.card import card_metadata, is_hub_id, merge_card, size_category
+from hf_select.hub.card import card_metadata, is_hub_id, size_category
 from hf_select.hub.commit import Found, Published, Target, check_card, commit_folder, preflight
+from hf_select.hub.merge import merge_card
 from hf_select.hub.publish import temporary_folder
 from hf_select.hub.render import render_card
 from hf_select.hub.trouble import retrying
@@ -206,7 +207,7 @@ def _write(scores: Scores, entries: Mapping[str, dict[str, Any]], folder: Path, 
             {
                 "tags": ["hf_select", "hf_select-scores"],
                 "size_categories": [size_category(len(scores.table))],
-                "source_datasets": [scores.pool] if is_hub_id(scores.pool) else None,
+                "source_datasets": sorted({e["pool"] for e in entries.values() if is_hub_id(e["pool"])}) or None,
                 "configs": [{"config_name": name, "data_files": f"{name}/{TABLE_FILE}"} for name in sorted(entries)],
                 "hf_select": {"scores": sorted(entries)},
             }
@@ -214,8 +215,7 @@ def _write(scores: Scores, entries: Mapping[str, dict[str, Any]], folder: Path, 
         repo_id=repo_id,
         entries=[entries[name] for name in sorted(entries)],
     )
-    merged = merge_card(found.card, card, owned=("hf_select", "size_categories", "configs"))
-    write_atomically(folder / "README.md", merged)
+    write_atomically(folder / "README.md", merge_card(found.card, card))
 
 
 def _known(found: Found, repo_id: str, sleep: Callable[[float], None]) -> dict[str, dict[str, Any]]:
