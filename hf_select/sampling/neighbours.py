@@ -12,6 +12,9 @@ from hf_select.sampling.features import has_vector, unit
 BLOCK_BYTES = 64_000_000
 """Most bytes of similarities that are held at once."""
 
+INDEX_FROM = 4_000
+"""Rows of a group from which faiss's flat index is the faster way (`benchmarks/bench_centrality.py`)."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class NeighbourCentrality:
@@ -24,7 +27,8 @@ class NeighbourCentrality:
     Attributes:
         k: How many neighbours.
 
-    Cost: 2 x d floating-point operations a pair inside a group, exact, in blocks of `BLOCK_BYTES`.
+    Cost: 2 x d floating-point operations a pair inside a group, exact: in blocks of `BLOCK_BYTES`, or by faiss's flat
+    index in groups of `INDEX_FROM` rows and more, whichever is faster.
     """
 
     k: int = 5
@@ -61,18 +65,35 @@ class NeighbourCentrality:
         return result
 
     def _of_group(self, vectors: np.ndarray) -> np.ndarray:
-        n = len(vectors)
-        k = min(self.k, n - 1)
-        block = max(1, BLOCK_BYTES // (4 * n))
-        means = np.empty(n)
-        for start in range(0, n, block):
-            similar = vectors[start : start + block] @ vectors.T
-            size = len(similar)
-            similar[np.arange(size), np.arange(start, start + size)] = -np.inf
-            nearest = np.partition(similar, n - k, axis=1)[:, n - k :]
-            # Summed in order of size, so that no permutation of the rows moves the last digit.
-            means[start : start + size] = np.sort(nearest, axis=1).mean(axis=1, dtype=np.float64)
-        return means[_first_copies(vectors)]
+        k = min(self.k, len(vectors) - 1)
+        nearest = _by_index(vectors, k) if len(vectors) >= INDEX_FROM else _by_product(vectors, k)
+        # Summed in order of size, so that no permutation of the rows moves the last digit.
+        return np.sort(nearest, axis=1).mean(axis=1, dtype=np.float64)[_first_copies(vectors)]
+
+
+def _by_product(vectors: np.ndarray, k: int) -> np.ndarray:
+    """The k largest similarities of each row to others, float32 (n, k), by blocks of the matrix of all pairs."""
+    n = len(vectors)
+    block = max(1, BLOCK_BYTES // (4 * n))
+    nearest = np.empty((n, k), dtype=np.float32)
+    for start in range(0, n, block):
+        similar = vectors[start : start + block] @ vectors.T
+        size = len(similar)
+        similar[np.arange(size), np.arange(start, start + size)] = -np.inf
+        nearest[start : start + size] = np.partition(similar, n - k, axis=1)[:, n - k :]
+    return nearest
+
+
+def _by_index(vectors: np.ndarray, k: int) -> np.ndarray:
+    """The same by faiss's exact inner-product index."""
+    import faiss
+
+    index = faiss.IndexFlatIP(vectors.shape[1])
+    index.add(vectors)
+    similar, found = index.search(vectors, k + 1)
+    # Where copies took the row's own place among the first, the last of the list is one too many.
+    order = np.argsort(found == np.arange(len(vectors))[:, None], axis=1, kind="stable")[:, :k]
+    return np.take_along_axis(similar, order, axis=1)
 
 
 def _first_copies(vectors: np.ndarray) -> np.ndarray:

@@ -78,3 +78,16 @@ def test_what_can_not_be_scored_is_refused():
         NeighbourCentrality(k=0)
     with pytest.raises(UsageError, match="12 vectors, 3 groups"):
         NeighbourCentrality().score(POINTS, np.zeros(3, dtype=int))
+
+
+@pytest.mark.parametrize("copies", [0, 12])
+def test_the_index_of_large_groups_gives_the_same_numbers(monkeypatch, copies):
+    rng = np.random.default_rng(4)
+    points = rng.normal(size=(400, 16)).astype(np.float32)
+    points[:copies] = points[0]
+    groups = rng.integers(0, 2, 400)
+    by_product = NeighbourCentrality().score(points, groups)
+    monkeypatch.setattr(neighbours, "INDEX_FROM", 2)
+    by_index = NeighbourCentrality().score(points, groups)
+    assert by_index == pytest.approx(by_product, abs=1e-6)
+    assert len(set(by_index[:copies][groups[:copies] == 0].tolist())) <= 1
