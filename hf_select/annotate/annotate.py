@@ -149,6 +149,9 @@ def _plan(
     """Return all rows, the journal keys of those that can be asked for, the journal, and the rows to ask for now."""
     chosen = chosen_rows(pool, selection, view, prompts)
     journal, identity = Journal(Path(folder)), annotator.identity()
+    if annotator.is_free:
+        # The pool's own instructions may change while its pictures don't; reading them again costs nothing.
+        identity = identity | {"pool": pool._fingerprint}
     keys = {one.address: request_key(one, identity) for one in chosen if one.status == OK}
     if retry_failed:
         journal.forget_failed(keys.values())

@@ -135,11 +135,21 @@ class _Passing(Exception):
 def _read(answer: Any) -> Said:
     choice = answer.choices[0]
     text = choice.message.content or ""
-    usage = answer.usage
-    paid = (0, 0) if usage is None else (int(usage.prompt_tokens or 0), int(usage.completion_tokens or 0))
+    if not isinstance(text, str):
+        raise TypeError("content is no text")
+    paid = _counted(answer.usage)
     filtered = choice.finish_reason == "content_filter" and not text
     status, reason = ("refused", "the endpoint's content filter held the answer back") if filtered else ("", "")
     return Said(text, status=status, reason=reason, tokens_in=paid[0], tokens_out=paid[1])
+
+
+def _counted(usage: Any) -> tuple[int, int]:
+    """Tokens in and out as the endpoint counts them; (0, 0) where it counts none, or none that can be."""
+    try:
+        paid = int(usage.prompt_tokens or 0), int(usage.completion_tokens or 0)
+    except (AttributeError, OverflowError, TypeError, ValueError):
+        return 0, 0
+    return paid if min(paid) >= 0 else (0, 0)
 
 
 def _paid(said: Said, prompt: str, pictures: int) -> Said:

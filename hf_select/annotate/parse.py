@@ -18,6 +18,7 @@ _REFUSAL = re.compile(
     r"i (can['’]?t|cannot|can not|am unable|won['’]?t|am not able))\b",
     re.IGNORECASE,
 )
+_HALF = re.compile("[\ud800-\udfff]")
 _MARK = re.compile(r"<image>|<video>", re.IGNORECASE)
 
 FORMAT = (
@@ -78,6 +79,8 @@ def _turn(number: int, turn: Any) -> tuple[str, str]:
         value = turn.get(name) if isinstance(turn, dict) else None
         if not isinstance(value, str) or not value.strip():
             raise Unreadable("unparsable", f"turn {number} has no {name}")
+        if _HALF.search(value):
+            raise Unreadable("unparsable", f"the {name} of turn {number} contains half a character (a lone surrogate)")
         if _MARK.search(value):
             raise Unreadable("unparsable", f"the {name} of turn {number} contains the mark of a picture's place")
         texts.append(value.strip())

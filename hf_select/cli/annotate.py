@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from hf_select.cli.annotator_options import AnnotatorOptions
 from hf_select.cli.command import Command, option
 from hf_select.cli.pool_options import POOL_HELP, PoolOptions
+from hf_select.errors import UsageError
 from hf_select.text import table
 
 if TYPE_CHECKING:
@@ -47,6 +48,8 @@ def run(options: AnnotateOptions, out: Output) -> int:
     prompts, rates = options.made_prompts(), options.rates()
     if out.dry_run:
         return _dry_run(options, pool, selection, view, annotator, out)
+    if (options.out / "data").exists() and not (options.out / "run.lock").exists():
+        raise UsageError(f"{options.out} holds a folder data that this command did not write: choose another --out.")
     with RunFolder(options.out).claimed():
         done = annotate(
             pool,

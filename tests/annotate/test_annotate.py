@@ -114,6 +114,16 @@ def test_what_stays_unreadable_and_what_is_refused_keeps_its_row_with_a_status(p
     assert len(server.requests) == 1 + 2 * 9
 
 
+def test_an_answer_with_half_a_character_has_a_status_and_stops_no_later_call(pool, chosen, server, tmp_path):
+    half = Fault(content='{"turns": [{"question": "What?", "answer": "A \\ud83d"}]}')
+    server.faults.extend([half] * 20)
+    for _ in range(2):
+        done = annotate(pool, chosen, endpoint(server), tmp_path, view=VIEW)
+        assert done.statuses == {"unparsable": 10}
+        assert "half a character" in done.dataset[0]["annotation_reason"]
+    assert len(server.requests) == 20
+
+
 def test_a_server_that_fails_for_good_loses_no_answer(pool, chosen, server, tmp_path):
     server.faults.extend([Fault(), Fault(), Fault(), Fault(401)])
     with pytest.raises(HFSelectError, match="3 of 10 missing instructions came; the same command goes on"):
@@ -329,3 +339,18 @@ def test_killed_at_any_moment_it_asks_only_for_what_is_missing(pool_file, chosen
     assert 4 <= asked <= 5  # the one that was under way was paid for and lost with the process
     assert main(line) == 0
     assert len(server.requests) == asked + 6
+
+
+def test_a_folder_of_somebody_elses_data_is_never_replaced(pool_file, tmp_path, capsys):
+    (tmp_path / "out" / "data").mkdir(parents=True)
+    (tmp_path / "out" / "data" / "theirs.txt").write_text("theirs")
+    assert main(["annotate", pool_file, "--annotator", "column", "--out", str(tmp_path / "out")]) == 2
+    assert "did not write" in capsys.readouterr().err
+    assert (tmp_path / "out" / "data" / "theirs.txt").read_text() == "theirs"
+
+
+def test_changed_instructions_of_the_pool_are_read_anew(pool, chosen, tmp_path):
+    annotate(pool, chosen, ColumnAnnotator(), tmp_path, view=VIEW)
+    changed = pool.map(lambda row: {"conversations": [row["conversations"][0], {"from": "gpt", "value": "Changed."}]})
+    done = annotate(changed, chosen, ColumnAnnotator(), tmp_path, view=VIEW)
+    assert {turns[-1]["value"] for turns in done.dataset["conversations"]} == {"Changed."}

@@ -90,7 +90,9 @@ def test_a_cut_connection_and_a_silent_server_are_sent_again(ask, server, waits)
 
 
 @pytest.mark.parametrize(
-    "body", [b"<html>proxy</html>", b"", b'{"choices": 3}', b'{"choices": []}', b'{"error": "overloaded"}', b"\xff{}"]
+    "body",
+    [b"<html>proxy</html>", b"", b'{"choices": 3}', b'{"choices": []}', b'{"error": "overloaded"}', b"\xff{}"]
+    + [b'{"choices": [{"message": {"content": %s}}]}' % content for content in (b"5", b'[{"text": "hi"}]')],
 )
 def test_a_reply_that_is_no_completion_is_sent_again_and_is_no_empty_answer(ask, server, body):
     server.faults.extend([Fault(body=body)] * 4)
@@ -140,7 +142,8 @@ def test_one_row_without_an_answer_is_passed_over_and_a_dead_endpoint_stops_it(a
 
 def test_tokens_that_the_endpoint_does_not_count_are_estimated(ask, server):
     choice = '{"choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "12345"}}]'
-    for usage in ("", ', "usage": null', ', "usage": {}'):
+    strange = [f'{{"prompt_tokens": {count}, "completion_tokens": 1}}' for count in ("-9", "1e999", '"many"', "[1]")]
+    for usage in ("", *[f', "usage": {told}' for told in ("null", "{}", "7", *strange)]):
         server.faults.append(Fault(body=(choice + usage + "}").encode()))
         said = ask()["0"]
         assert (said.text, said.tokens_in, said.tokens_out) == ("12345", 1002, 2)
