@@ -8,7 +8,7 @@ import pytest
 from hub import LoopbackHub
 
 import hf_select as hs
-from hf_select.hub.publish import Content
+from hf_select.hub.content import Content
 from hf_select.hub.scores import Scores, push_scores
 from hf_select.scoring.run import score_columns
 
@@ -49,8 +49,8 @@ def published(hub, pool):
     pool.push_to_hub("org/kept")
     table = score_columns(pool).with_format("arrow")[:]
     picked = hs.Uniform().select(table, 3)
-    about = {"pool": "org/kept", "pool_revision": None, "pool_rows": len(pool), "model": "m", "budget": "3", "seed": 0}
-    about |= {"method": {"name": "uniform", "paper": "none", "necessity": "none"}, "tasks": []}
+    about = {"pool": "org/kept", "pool_revision": hub.head("org/kept"), "pool_rows": len(pool), "model": "m"}
+    about |= {"budget": "3", "seed": 0, "method": {"name": "uniform", "paper": "none", "necessity": "none"}, "tasks": []}
     content = Content(selection=picked, about=about, view=hs.PoolView())
     hs.publish(content, "me/vit-15-keys", mode="keys")
     push_scores(Scores(name="seed", table=table, pool="org/kept"), "me/scores")

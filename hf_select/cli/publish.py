@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hf_select.cli.command import Command, option
 from hf_select.errors import UsageError
 
 if TYPE_CHECKING:
     from hf_select.cli.output import Output
-    from hf_select.hub.publish import Content
+    from hf_select.hub.content import Content
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,21 +33,13 @@ class PublishOptions:
 
 def run(options: PublishOptions, out: Output) -> int:
     """Publish; return the exit code."""
-    from hf_select.hub.publish import build, publish, temporary_folder
+    from hf_select.hub.content import Content
+    from hf_select.hub.publish import publish
 
-    content = content_of(options)
+    licences = _licences(options.license)
+    content = Content.of_run(options.run, licences=licences, gain=options.gain, scores=options.scores)
     if out.dry_run:
-        if options.keep is not None and options.keep.exists():
-            raise UsageError(f"{options.keep} exists: give a folder that doesn't, for --keep.")
-        with temporary_folder() as folder:
-            place = options.keep or folder / "folder"
-            build(content, place, mode=options.mode, repo_id=options.to)
-            sizes = {str(f.relative_to(place)): f.stat().st_size for f in sorted(place.rglob("*")) if f.is_file()}
-        lines = [f"{size:>14,}  {name}" for name, size in sizes.items()]
-        total = f"{sum(sizes.values()):,} bytes in {len(sizes)} files would go to {options.to}; nothing was sent"
-        data = {"files": sizes, "bytes": sum(sizes.values()), "to": options.to}
-        out.result(human="\n".join([*lines, total]), data=data, quiet=str(sum(sizes.values())))
-        return 0
+        return _dry_run(content, options, out)
     done = publish(
         content,
         options.to,
@@ -69,48 +60,35 @@ def run(options: PublishOptions, out: Output) -> int:
     return 0
 
 
-def content_of(options: PublishOptions) -> Content:
-    """Read what a run kept for publishing."""
-    import pyarrow.parquet as pq
+def _dry_run(content: Content, options: PublishOptions, out: Output) -> int:
+    from hf_select.hub.folder import temporary_folder
+    from hf_select.hub.publish import dry_run
 
-    from hf_select.hub.publish import Content
-    from hf_select.hub.replay import columns_to_share
-    from hf_select.pool.view import PoolView
-    from hf_select.sampling.selection import Selection
-
-    kept = options.run / "about.json"
-    if not kept.is_file():
-        raise UsageError(f"{options.run} holds no finished run: give the --out folder of an `hf-select run`.")
-    try:
-        known = json.loads(kept.read_text("utf-8"))
-        about, folder = known["about"], options.run / known["folder"]
-        view, scored = PoolView(**known["view"]), options.run / known["scored"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"{kept} can't be read ({error}): run the same `hf-select run` again.") from error
-    selection = Selection.load(folder)
-    about |= {"licences": _licences(options.license, about["pool"])} if options.license else {}
-    about |= {"gain": _gain(options.gain)} if options.gain is not None else {}
-    columns = columns_to_share(selection, pq.read_table(scored), str(options.run)) if options.scores else None
-    return Content(selection=selection, about=about, view=view, rows=folder / "data", scored=columns)
+    if options.keep is not None and options.keep.exists():
+        raise UsageError(f"{options.keep} exists: give a folder that doesn't, for --keep.")
+    with temporary_folder() as folder:
+        sizes = dry_run(
+            content,
+            options.to,
+            options.keep or folder / "folder",
+            mode=options.mode,
+            revision=options.revision,
+            create_pr=options.create_pr,
+            overwrite=options.overwrite,
+        )
+    lines = [f"{size:>14,}  {name}" for name, size in sizes.items()]
+    total = f"{sum(sizes.values()):,} bytes in {len(sizes)} files would go to {options.to}; nothing was sent"
+    data = {"files": sizes, "bytes": sum(sizes.values()), "to": options.to}
+    out.result(human="\n".join([*lines, total]), data=data, quiet=str(sum(sizes.values())))
+    return 0
 
 
-def _licences(given: list[str], pool: str) -> dict[str, str | None]:
-    found: dict[str, str | None] = {}
+def _licences(given: list[str]) -> dict[str, str | None]:
+    found = {}
     for entry in given:
-        source, sign, licence = entry.rpartition("=")
-        found[source if sign else pool] = licence if licence not in ("", "unknown") else None
+        source, _, licence = entry.rpartition("=")
+        found[source] = licence if licence not in ("", "unknown") else None
     return found
-
-
-def _gain(file: Path) -> dict[str, Any]:
-    try:
-        gain = json.loads(file.read_text("utf-8"))
-        shown = [gain["model"], gain["baseline"], gain["runs"][1], gain["tasks"][0]["difference"]]
-    except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
-        raise UsageError(
-            f"{file} holds no comparison of two models ({error}): give the JSON of `hf-select eval`."
-        ) from error
-    return gain if shown else {}
 
 
 COMMAND = Command(

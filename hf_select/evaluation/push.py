@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from hf_select.errors import HFSelectError, UsageError
 from hf_select.files import write_atomically
-from hf_select.hub.commit import Published, Target, check_card, commit_folder, preflight
-from hf_select.hub.publish import temporary_folder
+from hf_select.hub.commit import Published, commit_folder
+from hf_select.hub.folder import temporary_folder
+from hf_select.hub.preflight import Target, check_card, preflight
 
 if TYPE_CHECKING:
     from hf_select.evaluation.report import EvalReport, TaskResult
@@ -44,12 +45,19 @@ def push_results(
     # Only files of our own names are written, so what others wrote is never replaced.
     target = Target(repo_id, repo_type="model", overwrite=True)
     found = preflight(target, sleep=sleep)
+    check_card(_card(found.card, repo_id, results), target, sleep=sleep)
     with temporary_folder() as folder:
         write_atomically(folder / ".eval_results" / f"{report.suite}.yaml", _entries(report, results))
-        write_atomically(folder / "README.md", _card(found.card, repo_id, results))
-        check_card((folder / "README.md").read_text("utf-8"), target, sleep=sleep)
-        message = f"results of {len(results)} benchmarks by hf_select"
-        return commit_folder(folder, target, found, message=message, owned=lambda path: False, note=note, sleep=sleep)
+        return commit_folder(
+            folder,
+            target,
+            found,
+            card=lambda there: _card(there, repo_id, results),
+            message=f"results of {len(results)} benchmarks by hf_select",
+            owned=lambda path: False,
+            note=note,
+            sleep=sleep,
+        )
 
 
 def _entries(report: EvalReport, results: list[tuple[TaskResult, Benchmark]]) -> str:

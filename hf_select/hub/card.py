@@ -6,11 +6,13 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from hf_select.hub.about import checked_about
 from hf_select.hub.render import render_card
 
 if TYPE_CHECKING:
     from hf_select.sampling.selection import Selection
 
+MOST_GROUPS = 60
 _UNCLEAR = ("other", "unknown")
 
 
@@ -21,21 +23,22 @@ def subset_card(
     split: str = "train",
     repo_id: str | None = None,
     mode: str = "full",
-    plots: tuple[str, ...] = (),
+    plots: tuple[str, ...] | None = (),
 ) -> str:
     """Render the card of a subset.
 
     Args:
         selection: What was chosen.
-        about: pool, pool_revision, pool_rows, method (name, paper and choices), model, budget, seed and tasks (the
-            per-task table); where known: known and unknown of the paper's method, required_instructions and
-            reference_rows, scorers, command, licences (source -> licence or None), limits, gain (a comparison of
-            `hf_select.evaluation.compare`, as plain values).
+        about: What is known about it, see `hf_select.hub.about.About`.
         split: Name of the split.
         repo_id: The repository the card is for; None for a folder.
         mode: "full" or "keys".
-        plots: Paths of plots in the repository.
+        plots: Paths of plots in the repository; None where none could be drawn.
+
+    Raises:
+        HFSelectError: A value of `about` is missing or unknown.
     """
+    about = checked_about(about)
     method = about["method"]
     metadata: dict[str, Any] = {
         "license": licence_of(about["licences"]) if about.get("licences") else None,
@@ -65,6 +68,9 @@ def subset_card(
         split=split,
         rejected=sorted(selection.rejected.items()),
         notes=list(selection.notes),
+        score=method.get("necessity") or dict(selection.recipe.get("settings", {})).get("score") or "score",
+        groups=selection.quotas[:MOST_GROUPS],
+        more_groups=max(0, len(selection.quotas) - MOST_GROUPS),
         choices=[(name, value) for name, value in method.items() if name not in ("name", "paper")],
         repo_id=repo_id,
         mode=mode,

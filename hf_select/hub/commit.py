@@ -1,25 +1,24 @@
-"""One folder becomes one commit: looked at before, retried within bounds, read back after."""
+"""One folder becomes one commit: retried within bounds, never made twice, compared with what was sent."""
 
 from __future__ import annotations
 
 import hashlib
-import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from hf_select.errors import HFSelectError, UsageError
+from hf_select.errors import HFSelectError
+from hf_select.files import write_atomically
+from hf_select.hub.preflight import Found, Target, check_replaceable, hub_api, look, refused_card
 from hf_select.hub.trouble import retrying
 
 if TYPE_CHECKING:
-    from huggingface_hub import HfApi
+    from huggingface_hub import CommitInfo, HfApi
 
-logger = logging.getLogger(__name__)
-
-OURS = "hf_select:"
-_ALWAYS_THERE = {".gitattributes", "README.md"}
+_KEPT = "What was sent is kept."
+_CARD = "README.md"
 
 
 @dataclass(frozen=True)
@@ -45,91 +44,12 @@ class Published:
     pull_request: str | None = None
 
 
-@dataclass(frozen=True)
-class Target:
-    """Where a folder goes.
-
-    Attributes:
-        repo_id: "namespace/name".
-        repo_type: "dataset" or "model".
-        private: Visibility of a repository that is made now.
-        revision: Branch; None for the main one. Made where it is missing.
-        create_pr: Open a pull request in place of a commit on the branch.
-        overwrite: Replace what another tool wrote.
-    """
-
-    repo_id: str
-    repo_type: str = "dataset"
-    private: bool = True
-    revision: str | None = None
-    create_pr: bool = False
-    overwrite: bool = False
-
-    def __post_init__(self) -> None:
-        if self.repo_id.count("/") != 1 or not all(self.repo_id.split("/")):
-            raise UsageError(f"{self.repo_id!r} is no repository: give namespace/name, such as me/vit-15.")
-        if self.create_pr and self.revision is not None:
-            raise UsageError("a pull request goes to the main branch: leave the revision out, or the pull request.")
-
-
-@dataclass(frozen=True)
-class Found:
-    """What a repository holds now: its head (None where it isn't there), its files, its card's text."""
-
-    head: str | None = None
-    files: tuple[str, ...] = ()
-    card: str | None = None
-
-
-def preflight(target: Target, *, sleep: Callable[[float], None] = time.sleep) -> Found:
-    """Check token, namespace and repository before any work; nothing is changed.
-
-    Raises:
-        HFSelectError: In one sentence, what stands in the way and what to do.
-    """
-    api = _api()
-    me = retrying(api.whoami, target.repo_id, sleep=sleep)
-    role = me.get("auth", {}).get("accessToken", {}).get("role")
-    if role == "read":
-        raise HFSelectError(f"the token can only read: use one with write access to {target.repo_id}.")
-    owner, names = target.repo_id.split("/")[0], [me["name"], *(org["name"] for org in me.get("orgs", []))]
-    if owner not in names:
-        raise HFSelectError(f"the account {me['name']} may not publish under {owner}; it may under {', '.join(names)}.")
-    found = retrying(lambda: _look(api, target), target.repo_id, sleep=sleep)
-    others = set(found.files) - _ALWAYS_THERE
-    if others and not target.overwrite and OURS not in (found.card or ""):
-        some = ", ".join(sorted(others)[:3])
-        raise HFSelectError(
-            f"{target.repo_id} holds files that hf_select did not write ({some}): choose another name, or add "
-            "--overwrite to replace its data."
-        )
-    return found
-
-
-def check_card(text: str, target: Target, *, sleep: Callable[[float], None] = time.sleep) -> None:
-    """Ask the Hub whether it accepts a card.
-
-    Raises:
-        HFSelectError: With what the Hub says about it.
-    """
-    from huggingface_hub import RepoCard
-
-    def ask() -> None:
-        try:
-            RepoCard(text, ignore_metadata_errors=False).validate(repo_type=target.repo_type)
-        except ValueError as error:
-            if type(error).__name__ == "JSONDecodeError":
-                raise
-            raise HFSelectError(f"the Hub refuses the card's metadata: {' '.join(str(error).split())}") from error
-
-    retrying(ask, target.repo_id, sleep=sleep)
-
-
 def commit_folder(
     folder: Path,
     target: Target,
     found: Found,
     *,
+    card: Callable[[str | None], str],
     message: str,
     owned: Callable[[str], bool],
     note: Callable[[str], None] = lambda text: None,
@@ -138,12 +58,15 @@ def commit_folder(
     """Make `folder` the content of a repository by exactly one commit, whatever the number of files.
 
     Large files are sent before, which nobody sees; those that are there already are not sent again. So a call that
-    failed half-way is finished by the same call. Afterwards every file is compared with what is there at the commit.
+    failed half-way is finished by the same call. A commit whose reply was lost is found and not made again. Afterwards
+    the digest of every file is compared with what is there at the commit.
 
     Args:
-        folder: The files.
+        folder: The files; README.md is written here.
         target: Where they go.
         found: What `preflight` found.
+        card: Makes the card from the text of the one that is there just before the commit, so that nothing is lost
+            that somebody else wrote meanwhile.
         message: The commit's title.
         owned: Tells of a path in the repository whether a file there that isn't in `folder` is ours to delete.
         note: Called with one sentence of progress at a time.
@@ -152,60 +75,98 @@ def commit_folder(
     Raises:
         HFSelectError: The Hub refuses, doesn't answer for long, or holds something else than was sent.
     """
-    api = _api()
-    names = sorted(str(file.relative_to(folder).as_posix()) for file in folder.rglob("*") if file.is_file())
+    api = hub_api()
     if found.head is None:
         note(f"making the {'private' if target.private else 'public'} repository {target.repo_id}")
         retrying(lambda: _create(api, target), target.repo_id, note=note, sleep=sleep)
     if target.revision is not None:
         retrying(lambda: _branch(api, target), target.repo_id, note=note, sleep=sleep)
+    write_atomically(folder / _CARD, card(found.card))
+    names = tuple(sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()))
+    note(f"sending {len(names):,} files to {target.repo_id}")
+    push = _Push(api, folder, names, target, card, message, owned)
+    done = retrying(push.send, target.repo_id, kept=_KEPT, note=note, sleep=sleep)
+    at = done.pr_revision or done.oid
+    wrong = retrying(lambda: push.differing(at), target.repo_id, kept=_KEPT, note=note, sleep=sleep)
+    if wrong is not None:
+        raise HFSelectError(f"{target.repo_id} holds another {wrong} than was sent: run the same command again.")
+    size = sum((folder / name).stat().st_size for name in names)
+    return Published(target.repo_id, done.commit_url, done.oid, names, size, done.oid != push.first, done.pr_url)
 
-    def send() -> Any:
+
+@dataclass
+class _Push:
+    """The tries to make one commit.
+
+    Attributes:
+        first: The head before the first try.
+        pulls: The pull requests before the first try.
+    """
+
+    api: HfApi
+    folder: Path
+    names: tuple[str, ...]
+    target: Target
+    card: Callable[[str | None], str]
+    message: str
+    owned: Callable[[str], bool]
+    first: str | None = None
+    pulls: set[str] | None = None
+
+    def send(self) -> CommitInfo:
+        """Send and commit; safe to repeat."""
         from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
-        now = _look(api, target)
-        stale = [name for name in now.files if name not in names and owned(name)]
-        adds = [CommitOperationAdd(name, str(folder / name)) for name in names]
-        done = api.create_commit(
-            target.repo_id,
-            [*adds, *map(CommitOperationDelete, stale)],
-            commit_message=message,
-            repo_type=target.repo_type,
-            revision=target.revision,
-            create_pr=target.create_pr or None,
-            parent_commit=now.head,
-        )
-        return done, done.oid != now.head
+        target, now = self.target, look(self.api, self.target)
+        self.first = self.first or now.head
+        check_replaceable(now, target)
+        write_atomically(self.folder / _CARD, self.card(now.card))
+        if target.create_pr and (opened := self._opened()) is not None:
+            return opened
+        stale = [name for name in now.files if name not in self.names and self.owned(name)]
+        adds = [CommitOperationAdd(name, str(self.folder / name)) for name in self.names]
+        try:
+            return self.api.create_commit(
+                target.repo_id,
+                [*adds, *map(CommitOperationDelete, stale)],
+                commit_message=self.message,
+                repo_type=target.repo_type,
+                revision=target.revision,
+                create_pr=target.create_pr or None,
+                parent_commit=now.head,
+            )
+        except ValueError as error:
+            if not str(error).startswith("Invalid metadata"):
+                raise
+            raise refused_card(error) from error
 
-    note(f"sending {len(names):,} files to {target.repo_id}")
-    done, changed = retrying(send, target.repo_id, note=note, sleep=sleep)
-    at = f"refs/pr/{done.pr_num}" if done.pr_url else done.oid
-    retrying(lambda: _verify(api, folder, names, target, at), target.repo_id, note=note, sleep=sleep)
-    size = sum((folder / name).stat().st_size for name in names)
-    return Published(target.repo_id, done.commit_url, done.oid, tuple(names), size, changed, done.pr_url)
+    def differing(self, revision: str) -> str | None:
+        """The first of our files that the repository has not, or not like this, at a revision."""
+        target = self.target
+        info = self.api.repo_info(target.repo_id, repo_type=target.repo_type, revision=revision, files_metadata=True)
+        there = {file.rfilename: file for file in info.siblings or []}
+        for name in self.names:
+            file, path = there.get(name), self.folder / name
+            if file is None or _digest(path, git=file.lfs is None) != (file.lfs.sha256 if file.lfs else file.blob_id):
+                return name
+        return None
 
+    def _opened(self) -> CommitInfo | None:
+        """The pull request that an earlier try opened although its reply was lost."""
+        from huggingface_hub import CommitInfo
 
-def _api() -> HfApi:
-    from huggingface_hub import HfApi
-
-    return HfApi(library_name="hf_select")
-
-
-def _look(api: HfApi, target: Target) -> Found:
-    from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
-
-    try:
-        info = api.repo_info(target.repo_id, repo_type=target.repo_type, revision=target.revision)
-    except RepositoryNotFoundError:
-        return Found()
-    except RevisionNotFoundError:
-        info = api.repo_info(target.repo_id, repo_type=target.repo_type)
-    files = tuple(file.rfilename for file in info.siblings or [])
-    card = None
-    if "README.md" in files:
-        path = api.hf_hub_download(target.repo_id, "README.md", repo_type=target.repo_type, revision=info.sha)
-        card = Path(path).read_text("utf-8", errors="replace")
-    return Found(info.sha, files, card)
+        target = self.target
+        refs = self.api.list_repo_refs(target.repo_id, repo_type=target.repo_type, include_pull_requests=True)
+        pulls = {pull.ref: pull.target_commit for pull in refs.pull_requests or []}
+        if self.pulls is None:
+            self.pulls = set(pulls)
+        for ref in sorted(pulls.keys() - self.pulls):
+            if self.differing(ref) is None:
+                prefix = "" if target.repo_type == "model" else f"{target.repo_type}s/"
+                place = f"{self.api.endpoint}/{prefix}{target.repo_id}"
+                url, number = f"{place}/commit/{pulls[ref]}", ref.rsplit("/", 1)[1]
+                return CommitInfo(url, self.message, "", pulls[ref], pr_url=f"{place}/discussions/{number}")
+        return None
 
 
 def _create(api: HfApi, target: Target) -> None:
@@ -216,15 +177,10 @@ def _branch(api: HfApi, target: Target) -> None:
     api.create_branch(target.repo_id, repo_type=target.repo_type, branch=target.revision, exist_ok=True)
 
 
-def _verify(api: HfApi, folder: Path, names: list[str], target: Target, revision: str) -> None:
-    info = api.repo_info(target.repo_id, repo_type=target.repo_type, revision=revision, files_metadata=True)
-    there = {file.rfilename: file for file in info.siblings or []}
-    for name in names:
-        file, content = there.get(name), (folder / name).read_bytes()
-        same = file is not None and (
-            file.lfs.sha256 == hashlib.sha256(content).hexdigest()
-            if file.lfs is not None
-            else file.blob_id == hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
-        )
-        if not same:
-            raise HFSelectError(f"{target.repo_id} holds another {name} than was sent: run the same command again.")
+def _digest(path: Path, *, git: bool) -> str:
+    """A file's digest as the Hub gives it: sha1 of a git blob for a small file, sha256 for one in large storage."""
+    made = hashlib.sha1(b"blob %d\0" % path.stat().st_size) if git else hashlib.sha256()
+    with path.open("rb") as file:
+        while piece := file.read(1 << 20):
+            made.update(piece)
+    return made.hexdigest()

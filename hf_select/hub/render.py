@@ -1,9 +1,10 @@
 """Renders the cards of `hub_cards/`: every value is data, so every value is escaped, and no name may be missing.
 
 A template writes `{{ value }}` and gets text that Markdown shows as it is: no value can open a heading, a table column,
-a link, an image, HTML, a formula or a second front matter. Three filters give other safe forms: `code` (inline code,
-also inside tables), `yaml` (one value of the front matter) and `front_matter` (the whole block). Macros and `{% set %}`
-blocks return plain text and would be escaped a second time; use `{% include %}` for shared parts.
+a link, an image, HTML, a formula or a second front matter. Filters give other safe forms: `code` (inline code, also
+inside tables), `paper` (with links to arXiv), `yaml` (one value of the front matter) and `front_matter` (the whole
+block). Macros and `{% set %}` blocks return plain text and would be escaped a second time; use `{% include %}` for
+shared parts.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ _UNSEEN = re.compile(
 )
 _ALWAYS = re.compile(r"([\\`*\[\]|~$])")
 _EDGE_UNDERSCORE = re.compile(r"(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
+_ARXIV = re.compile(r"\barXiv (\d{4}\.\d{4,5})\b", re.ASCII)
 _LINE_START = re.compile(r"^(?:[#+=-](?=[\s#=-]|$)|\d+[.)](?=\s|$))")
 
 
@@ -73,6 +75,11 @@ def inline_code(value: Any) -> Safe:
         return Safe(f"`{line}`")
     entities = re.sub(r"[^\w\s./:,-]", lambda found: f"&#{ord(found[0])};", line)
     return Safe(f"<code>{entities.replace('_', '&#95;')}</code>")
+
+
+def linked_paper(value: Any) -> Safe:
+    """Return the name of a paper with its arXiv number as a link."""
+    return Safe(_ARXIV.sub(r"[\g<0>](https://arxiv.org/abs/\1)", escape_markdown(str(value))))
 
 
 def yaml_value(value: Any) -> Safe:
@@ -130,5 +137,10 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"code": inline_code, "yaml": yaml_value, "front_matter": front_matter}
+    environment.filters |= {
+        "code": inline_code,
+        "paper": linked_paper,
+        "yaml": yaml_value,
+        "front_matter": front_matter,
+    }
     return environment

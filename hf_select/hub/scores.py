@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 from hf_select.errors import HFSelectError, UsageError
 from hf_select.files import replacing, write_atomically
 from hf_select.hub.card import card_metadata, is_hub_id, size_category
-from hf_select.hub.commit import Found, Published, Target, check_card, commit_folder, preflight
+from hf_select.hub.commit import Published, commit_folder
+from hf_select.hub.folder import temporary_folder
 from hf_select.hub.merge import merge_card
-from hf_select.hub.publish import temporary_folder
+from hf_select.hub.preflight import Found, Target, check_card, preflight
 from hf_select.hub.render import render_card
 from hf_select.hub.trouble import retrying
 
@@ -97,11 +98,20 @@ def push_scores(
         raise HFSelectError(
             f"{repo_id} holds scores called {scores.name} of another pool: choose another name, or add --overwrite."
         )
+    ours = _card(scores, others | {scores.name: scores.about}, repo_id)
+    check_card(merge_card(found.card, ours), target, sleep=sleep)
     with temporary_folder() as folder:
-        _write(scores, others | {scores.name: scores.about}, folder, repo_id, found)
-        check_card((folder / "README.md").read_text("utf-8"), target, sleep=sleep)
-        message = f"scores {scores.name} of {len(scores.table):,} rows of {scores.pool}"
-        return commit_folder(folder, target, found, message=message, owned=lambda path: False, note=note, sleep=sleep)
+        _write(scores, folder / scores.name)
+        return commit_folder(
+            folder,
+            target,
+            found,
+            card=lambda there: merge_card(there, ours),
+            message=f"scores {scores.name} of {len(scores.table):,} rows of {scores.pool}",
+            owned=lambda path: False,
+            note=note,
+            sleep=sleep,
+        )
 
 
 def load_scores(
@@ -194,14 +204,16 @@ def _joined(table: pa.Table, keys: list[str], pool: Dataset, view: PoolView | No
     return joined
 
 
-def _write(scores: Scores, entries: Mapping[str, dict[str, Any]], folder: Path, repo_id: str, found: Found) -> None:
+def _write(scores: Scores, place: Path) -> None:
     import pyarrow.parquet as pq
 
-    place = folder / scores.name
     place.mkdir(parents=True)
     pq.write_table(scores.table.replace_schema_metadata(None), place / TABLE_FILE)
     write_atomically(place / ABOUT_FILE, json.dumps(scores.about, indent=1, ensure_ascii=False))
-    card = render_card(
+
+
+def _card(scores: Scores, entries: Mapping[str, dict[str, Any]], repo_id: str) -> str:
+    return render_card(
         "scores.md.jinja",
         metadata=card_metadata(
             {
@@ -215,7 +227,6 @@ def _write(scores: Scores, entries: Mapping[str, dict[str, Any]], folder: Path, 
         repo_id=repo_id,
         entries=[entries[name] for name in sorted(entries)],
     )
-    write_atomically(folder / "README.md", merge_card(found.card, card))
 
 
 def _known(found: Found, repo_id: str, sleep: Callable[[float], None]) -> dict[str, dict[str, Any]]:

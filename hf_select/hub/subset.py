@@ -52,7 +52,7 @@ def write_subset(
         pool: The pool the selection was made from.
         out: The folder; one that `write_subset` wrote before is replaced, any other non-empty folder is refused.
         view: How the pool's rows are read (needed to find rows by key).
-        about: Values of the card, see `hf_select.hub.card.subset_card`.
+        about: Values of the card, see `hf_select.hub.about.About`.
         split: Name of the written split.
         rows: What to write in place of the pool's rows, in pick order: rows with instructions they hadn't there.
 

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import random
+import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from hf_select.errors import HFSelectError
+from hf_select.text import plain
 
 T = TypeVar("T")
 
 TRIES = 5
-LONGEST_WAIT = 120.0
+LONGEST_WAIT = 310.0
+"""Seconds; the Hub counts requests in windows of 300."""
+
+_SAID = 300
 _AGAIN = {408, 409, 412, 425, 429, 500, 502, 503, 504}
 
 
@@ -34,21 +39,22 @@ class Trouble:
 
 def trouble_of(error: BaseException, repo_id: str) -> Trouble | None:
     """Explain an error of huggingface_hub, of its HTTP library or of its uploads; None for anything else."""
-    from huggingface_hub.errors import LocalTokenNotFoundError, OfflineModeIsEnabled
+    from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError, OfflineModeIsEnabled
 
     if isinstance(error, LocalTokenNotFoundError):
         return Trouble("no token is stored here: run hf auth login, or set HF_TOKEN.", False)
     if isinstance(error, OfflineModeIsEnabled):
         return Trouble("HF_HUB_OFFLINE is set, so nothing is sent: unset it and run the same command.", False)
-    response = next((found for one in _chain(error) if (found := _response(one)) is not None), None)
-    if response is not None:
-        return _status_trouble(response.status_code, response.headers, repo_id)
+    refusal = next((one for one in _chain(error) if isinstance(one, HfHubHTTPError)), None)
+    if refusal is not None:
+        response, said = refusal.response, plain(refusal.server_message or "")[:_SAID].strip().rstrip(".")
+        return _status_trouble(response.status_code, response.headers, repo_id, said)
     text = " ".join(str(one) for one in _chain(error))
     if "xet" in text.lower():
-        code = next((code for code in (401, 403, 404) if f"{code}" in text), None)
+        code = next((code for code in (401, 403, 404) if re.search(rf"\b{code}\b", text)), None)
         if code == 404:
             return Trouble("this Hub has no Xet storage: set HF_HUB_DISABLE_XET=1 and run the same command.", False)
-        return _status_trouble(code or 503, {}, repo_id)
+        return _status_trouble(code or 503, {}, repo_id, "")
     if isinstance(error, ValueError) and type(error).__name__ == "JSONDecodeError":
         return Trouble("the Hub answered with something else than JSON, a proxy's page perhaps.", True)
     if isinstance(error, ConnectionError) or _is_transport(error):
@@ -60,6 +66,7 @@ def retrying(
     call: Callable[[], T],
     repo_id: str,
     *,
+    kept: str = "",
     note: Callable[[str], None] = lambda text: None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> T:
@@ -68,6 +75,7 @@ def retrying(
     Args:
         call: Must be safe to repeat.
         repo_id: The repository, for messages.
+        kept: A sentence for the end of messages: what is there already.
         note: Called with one sentence before each wait.
         sleep: Waits for so many seconds.
 
@@ -83,22 +91,23 @@ def retrying(
             trouble = trouble_of(error, repo_id)
             if trouble is None:
                 raise
-            if not trouble.again or attempt == TRIES:
+            too_long = trouble.wait is not None and trouble.wait > LONGEST_WAIT
+            if not trouble.again or too_long or attempt == TRIES:
                 more = f" It happened {attempt} times; run the same command later." if trouble.again else ""
-                raise HFSelectError(f"{repo_id}: {trouble.sentence}{more} What was sent is kept.") from error
-            pause = min(LONGEST_WAIT, trouble.wait if trouble.wait is not None else 2.0 ** (attempt - 1))
-            pause += 0 if trouble.wait is not None else random.random()
+                more = f" Run the same command in {trouble.wait:.0f} s." if too_long else more
+                raise HFSelectError(f"{repo_id}: {trouble.sentence}{more} {kept}".rstrip()) from error
+            pause = trouble.wait if trouble.wait is not None else 2.0 ** (attempt - 1) + random.random()
             note(f"{trouble.sentence} Trying again in {pause:.0f} s")
             sleep(pause)
     raise AssertionError("unreachable")
 
 
-def _status_trouble(status: int, headers: Any, repo_id: str) -> Trouble:
-    owner = repo_id.split("/")[0]
+def _status_trouble(status: int, headers: Mapping[str, str], repo_id: str, said: str) -> Trouble:
+    owner, told = repo_id.split("/")[0], f" (the Hub says: {said})" if said else ""
     if status == 401:
         return Trouble("the token is missing, expired or revoked: run hf auth login and the same command again.", False)
     if status == 403:
-        return Trouble(f"the token may not write to {owner}: use one with write access to it.", False)
+        return Trouble(f"the token may not write to {owner}: use one with write access to it{told}.", False)
     if status == 404:
         return Trouble("there is no such repository or revision, or the token may not see it: check the name.", False)
     if status in (409, 412):
@@ -106,27 +115,24 @@ def _status_trouble(status: int, headers: Any, repo_id: str) -> Trouble:
     if status in _AGAIN:
         what = "asks to slow down" if status == 429 else f"is not well (HTTP {status})"
         return Trouble(f"the Hub {what}.", True, _asked_wait(headers))
-    return Trouble(f"the Hub refuses this (HTTP {status}).", False)
+    return Trouble(f"the Hub refuses this with HTTP {status}{told}.", False)
 
 
-def _asked_wait(headers: Any) -> float | None:
-    value = headers.get("retry-after") or headers.get("Retry-After")
-    try:
-        return max(0.0, float(value)) if value is not None else None
-    except ValueError:
-        return None
+def _asked_wait(headers: Mapping[str, str]) -> float | None:
+    """Seconds that a response asks to wait, by either of the Hub's headers."""
+    from huggingface_hub.utils import parse_ratelimit_headers
+
+    value = headers.get("retry-after", "").strip()
+    if value.isdecimal():
+        return float(value)
+    limit = parse_ratelimit_headers(headers)
+    return float(limit.reset_in_seconds) + 1 if limit is not None and limit.remaining == 0 else None
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
-
-
-def _response(error: BaseException) -> Any:
-    from huggingface_hub.errors import HfHubHTTPError
-
-    return error.response if isinstance(error, HfHubHTTPError) else None
 
 
 def _is_transport(error: BaseException) -> bool:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import io
+from dataclasses import replace
+from functools import partial
+
 import drawn
 import pyarrow as pa
 import pytest
+from PIL import Image
 
-from hf_select.hub.publish import Content, publish
+from hf_select.hub.content import Content
+from hf_select.hub.publish import publish
 from hf_select.hub.replay import columns_to_share
 from hf_select.pool.read import read_pool
 from hf_select.pool.view import PoolView
@@ -60,8 +66,15 @@ def waits():
 
 
 @pytest.fixture
-def send(content, waits):
+def send(content, waits, monkeypatch):
+    """Publish the content, with plots that take no time to draw."""
+    for shade, name in enumerate(("score_histogram", "task_shares")):
+        dot = io.BytesIO()
+        Image.new("L", (1, 1), shade).save(dot, "PNG")
+        monkeypatch.setattr(f"hf_select.report.plots.{name}", partial(lambda image, *values: image, dot.getvalue()))
+
     def send(repo_id="me/vit", **options):
-        return publish(content, repo_id, sleep=waits.append, **options)
+        given = {name: options.pop(name) for name in ("selection", "about", "rows") if name in options}
+        return publish(replace(content, **given), repo_id, sleep=waits.append, **options)
 
     return send

@@ -5,20 +5,36 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
+from pathlib import Path
 
+import drawn
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from datasets import load_dataset
+from datasets import Dataset, load_dataset
 from hub import LoopbackHub
 from huggingface_hub import DatasetCard
 from PIL import Image
 
 import hf_select as hs
 from hf_select.errors import HFSelectError, UsageError
-from hf_select.hub.publish import Content, build, publish
+from hf_select.hub.folder import build
+from hf_select.hub.merge import read_metadata
+from hf_select.hub.publish import dry_run, publish
+from hf_select.pool.read import read_pool
+from hf_select.scoring.run import score_columns
 
 SECRET_USER = "user-canary"
+
+
+def as_run(content, folder):
+    """The folder that a run would leave of this content."""
+    build(content, folder / "subset")
+    (folder / "subset" / "scores.parquet").rename(folder / "scores.parquet")
+    kept = {"about": content.about, "view": {"schema": None}, "folder": "subset", "scored": "scores.parquet"}
+    (folder / "about.json").write_text(json.dumps(kept))
+    return folder
 
 
 def pushes(hub):
@@ -73,7 +89,11 @@ def test_the_card_is_read_by_the_hubs_own_class_and_says_what_is_there(hub, send
 def test_nothing_of_this_machine_is_in_any_published_byte(hub, send, pool_file):
     send()
     for name, data in hub.files("me/vit").items():
-        for secret in (SECRET_USER, str(pool_file.parent), os.getcwd(), hub.me.token, "/tmp/"):
+        if name.endswith(".parquet"):
+            # Compressed columns would hide it.
+            table = pq.read_table(io.BytesIO(data))
+            data += repr([table.schema, table.to_pylist()]).encode()
+        for secret in (SECRET_USER, str(pool_file.parent), os.getcwd(), hub.me.token, "/tmp/", str(Path.home()) + "/"):
             assert secret.encode() not in data, name
 
 
@@ -85,11 +105,9 @@ def test_the_same_call_again_changes_nothing_and_sends_nothing(hub, send):
     assert pushes(hub) == sent and len(hub.commits("me/vit")) == 1
 
 
-def test_a_hundred_and_twenty_shards_are_still_one_commit(hub, content, waits, tmp_path):
-    place = tmp_path / "data"
-    place.mkdir()
-    for number in range(120):
-        content.rows.select([number % 12]).to_parquet(place / f"train-{number:05d}.parquet")
+def test_a_hundred_and_twenty_shards_are_still_one_commit(hub, content, send, tmp_path):
+    pool = read_pool(str(drawn.pool(tmp_path / "many", rows=120)))
+    whole = hs.Uniform().select(score_columns(pool), 120)
     hub.repo("me/vit", files={"README.md": b"---\nhf_select: {}\n---\n", "data/train-old.parquet": b"old"})
     seen = []
     answer = hub.due
@@ -100,12 +118,12 @@ def test_a_hundred_and_twenty_shards_are_still_one_commit(hub, content, waits, t
         return answer(method, path)
 
     hub.due = watching
-    many = Content(selection=content.selection, about=content.about, view=content.view, rows=place)
-    publish(many, "me/vit", sleep=waits.append)
+    send(selection=whole, rows=whole.apply(pool), shard_bytes=1)
     assert seen and all("data/train-old.parquet" in files and len(files) == 3 for files in seen)
     files = hub.files("me/vit")
     assert len(hub.commits("me/vit")) == 1
     assert sum(name.startswith("data/") for name in files) == 120 and "data/train-old.parquet" not in files
+    assert load_dataset("me/vit", split="train")["id"] == whole.apply(pool)["id"]
 
 
 def test_an_organisation_of_mine_is_mine(hub, send):
@@ -113,13 +131,32 @@ def test_an_organisation_of_mine_is_mine(hub, send):
 
 
 def test_what_another_tool_wrote_is_not_replaced_unasked(hub, send):
-    hub.repo("me/vit", files={"README.md": b"# theirs\n", "data/train-0.parquet": b"theirs", "notes.txt": b"n"})
+    others = {"train.jsonl": b"{}", "data/train-0.parquet": b"theirs", "dataset_infos.json": b"{}", "notes.txt": b"n"}
+    hub.repo("me/vit", files={"README.md": b"# theirs, not hf_select:\n"} | others)
     with pytest.raises(HFSelectError, match="--overwrite"):
         send()
     send(overwrite=True)
     files = hub.files("me/vit")
-    assert "data/train-0.parquet" not in files and files["notes.txt"] == b"n"
+    assert not files.keys() & (others.keys() - {"notes.txt"}) and files["notes.txt"] == b"n"
     assert b"# theirs" in files["README.md"]
+
+
+def test_what_push_to_hub_wrote_is_replaced_with_its_features_and_configurations(hub, send, content):
+    for config in ("default", "more"):
+        Dataset.from_dict({"x": [1, 2, 3]}).push_to_hub("me/vit", config)
+    send(overwrite=True)
+    assert load_dataset("me/vit", split="train")["id"] == content.rows["id"]
+    assert not any(name.startswith("more/") for name in hub.files("me/vit"))
+    assert [one["config_name"] for one in read_metadata(hub.files("me/vit")["README.md"].decode())["configs"]] == [
+        "default"
+    ]
+
+
+def test_keys_in_place_of_rows_leave_a_repository_that_loads(hub, send, content):
+    send()
+    send(about=content.about | {"pool": "lab/pool", "pool_revision": "a" * 40}, mode="keys")
+    assert not any(name.startswith("data/") for name in hub.files("me/vit"))
+    assert load_dataset("me/vit", split="train")["key"] == list(content.selection.keys)
 
 
 def test_pub_04_words_and_metadata_of_the_card_that_is_there_are_kept(hub, send):
@@ -144,59 +181,58 @@ def test_a_branch_and_a_pull_request_leave_main_alone(hub, send):
     assert hub.commits("me/vit") == [] and "selection.parquet" in hub.files("me/vit", revision="next")
     done = send(create_pr=True)
     assert done.pull_request.endswith("/discussions/1") and hub.commits("me/vit") == []
+    assert done.changed and done.commit == hub.head("me/vit", revision="refs/pr/1")
     with pytest.raises(UsageError, match="pull request"):
         send(revision="next", create_pr=True)
 
 
-def test_pub_14_an_empty_selection_is_refused_before_any_request(hub, content, waits):
-    table = content.selection.table.slice(0, 0)
-    empty = Content(**{**content.__dict__, "selection": hs.Selection(table)})
+def test_a_pull_request_may_go_to_a_repository_of_somebody_else_that_exists(hub, send):
+    with pytest.raises(HFSelectError, match="no repository other/vit"):
+        send("other/vit", create_pr=True)
+    hub.repo("other/vit")
+    assert send("other/vit", create_pr=True).pull_request.endswith("/other/vit/discussions/1")
+
+
+def test_pub_14_an_empty_selection_is_refused_before_any_request(hub, send, content):
     with pytest.raises(UsageError, match="empty"):
-        publish(empty, "me/vit", sleep=waits.append)
+        send(selection=hs.Selection(content.selection.table.slice(0, 0)))
     assert hub.log == []
 
 
-def test_pub_09_left_out_rows_are_on_the_card(hub, content, waits):
-    from dataclasses import replace
-
-    told = replace(
-        content.selection, rejected={"image_unreadable": 2}, notes=("2 short: 14 asked, 12 could be chosen",)
-    )
-    publish(Content(**{**content.__dict__, "selection": told}), "me/vit", sleep=waits.append)
+def test_pub_09_left_out_rows_are_on_the_card_and_lost_ones_are_refused(hub, send, content):
+    short = ("2 short: 14 asked, 12 could be chosen",)
+    send(selection=replace(content.selection, rejected={"image_unreadable": 2}, notes=short))
     text = hub.files("me/vit")["README.md"].decode()
     assert "`image_unreadable`: 2" in text and "2 short" in text
+    with pytest.raises(HFSelectError, match="11 rows were given for a selection of 12"):
+        send("me/lost", rows=content.rows.select(range(11)))
+    assert ("datasets", "me/lost") not in hub.repos
 
 
-def test_the_measured_gain_is_on_the_card(hub, content, waits):
-    entry = {"task": "docvqa", "baseline": 40.0, "model": 43.5, "difference": 3.5, "low": 1.0, "high": None, "n": 50}
-    gain = {"model": "tuned", "baseline": "random", "runs": [1, 1], "tasks": [entry | {"low": 1.0, "high": 6.0}]}
-    measured = Content(**{**content.__dict__, "about": content.about | {"gain": gain}})
-    publish(measured, "me/vit", sleep=waits.append)
-    text = hub.files("me/vit")["README.md"].decode()
-    assert "| docvqa | 40.00 | 43.50 | +3.50 | +1.00 to +6.00 | 50 |" in text and "Not measured yet" not in text
+def test_a_dry_run_asks_but_changes_nothing_and_leaves_what_would_be_sent(hub, send, content, waits, tmp_path):
+    hub.repo("me/vit", files={"README.md": b"# Mine\n"})
+    sizes = dry_run(content, "me/vit", tmp_path / "kept", sleep=waits.append)
+    assert not [one for one in hub.log if one.method not in ("GET", "HEAD") and "validate-yaml" not in one.path]
+    assert sizes == {name: (tmp_path / "kept" / name).stat().st_size for name in sizes}
+    send()
+    files = hub.files("me/vit")
+    assert set(sizes) | {".gitattributes"} >= set(files) and files["README.md"].startswith(b"---")
+    for name in set(sizes) - {"plots/scores.png", "plots/tasks.png"}:
+        assert (tmp_path / "kept" / name).read_bytes() == files[name], name
+    with pytest.raises(HFSelectError, match="may not publish under other"):
+        dry_run(content, "other/vit", tmp_path / "not", sleep=waits.append)
 
 
-def test_without_matplotlib_the_card_has_no_plots(content, tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
-    build(content, tmp_path / "out", repo_id="me/vit")
-    assert not (tmp_path / "out" / "plots").exists()
-    assert "plots/" not in (tmp_path / "out" / "README.md").read_text()
-
-
-def test_scores_hold_what_choosing_again_looks_at_and_no_picture(content, tmp_path):
-    build(content, tmp_path / "out", repo_id="me/vit")
-    names = pq.read_schema(tmp_path / "out" / "scores.parquet").names
-    assert names == ["row_key", "worth", "row_status"]
+def test_a_run_s_folder_is_published_by_its_path(hub, content, waits, tmp_path):
+    run = as_run(content, tmp_path / "run")
+    done = publish(run, "me/vit", sleep=waits.append)
+    assert done.changed and load_dataset("me/vit", split="train")["id"] == content.rows["id"]
 
 
 def test_through_xet_it_is_one_commit_too(content, tmp_path):
     """The other upload path, in a process of its own: the client chooses it when it is imported."""
     pytest.importorskip("hf_xet")
-    run = tmp_path / "run"
-    build(content, run / "subset")
-    (run / "subset" / "scores.parquet").rename(run / "scores.parquet")
-    kept = {"about": content.about, "view": {"schema": None}, "folder": "subset", "scored": "scores.parquet"}
-    (run / "about.json").write_text(json.dumps(kept))
+    run = as_run(content, tmp_path / "run")
     with LoopbackHub(xet=tmp_path / "xet") as hub:
         environment = hub.env(tmp_path / "h", hub.me)
         code = "import sys\nfrom hf_select.cli.main import main\nsys.exit(main(sys.argv[1:]))"

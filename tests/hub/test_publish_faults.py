@@ -7,10 +7,11 @@ import sys
 
 import pytest
 from datasets import load_dataset
+from loopback_hub.store import Blob
 
 from hf_select.errors import HFSelectError
 from hf_select.hub import commit as commit_module
-from hf_select.hub.publish import Content, build, publish, temporary_folder
+from hf_select.hub.folder import build
 
 
 def pushes(hub):
@@ -21,7 +22,8 @@ def pushes(hub):
     "fault",
     [
         {"method": "POST", "path": "/commit/", "status": 429, "headers": {"Retry-After": "7"}},
-        {"method": "POST", "path": "/commit/", "status": 503},
+        {"method": "POST", "path": "/commit/", "status": 429, "headers": {"RateLimit": '"api";r=0;t=6'}},
+        {"method": "POST", "path": "/commit/", "status": 503, "headers": {"RateLimit": '"api";r=400;t=250'}},
         {"method": "POST", "path": "/commit/", "status": 500},
         {"method": "POST", "path": "/commit/", "status": 409},
         {"method": "POST", "path": "/commit/", "status": 412},
@@ -33,13 +35,14 @@ def pushes(hub):
         {"method": "POST", "path": "/validate-yaml", "status": 429, "headers": {"Retry-After": "7"}},
         {"method": "GET", "path": "/whoami", "status": 503},
         {"method": "GET", "path": "/api/datasets/me/vit", "status": 503},
+        {"method": "GET", "path": "/whoami", "kind": "html", "status": 200},
     ],
     ids=lambda fault: f"{fault['path']}-{fault.get('kind', fault.get('status'))}",
 )
 def test_what_passes_is_waited_for_and_ends_in_one_commit(hub, send, waits, fault):
     hub.fail(fault.pop("method"), fault.pop("path"), **fault)
     done = send()
-    assert len(hub.commits("me/vit")) == 1 and done.commit
+    assert len(hub.commits("me/vit")) == 1 and done.commit == hub.head("me/vit") and done.changed
     assert len(waits) == 1
     assert waits == [7.0] or 0 < waits[0] < 3
     names = [one.path for one in hub.log if one.method == "PUT"]
@@ -60,6 +63,14 @@ def test_what_passes_is_waited_for_and_ends_in_one_commit(hub, send, waits, faul
         ({"method": "POST", "path": "/validate-yaml", "status": 503, "body": b"<p>", "times": 9}, "not well"),
         ({"method": "PUT", "path": "/lfs/", "status": 503, "times": 9999}, "not well"),
         ({"method": "PUT", "path": "/lfs/", "kind": "reset", "times": 9999}, "connection to the Hub broke"),
+        ({"method": "PUT", "path": "/lfs/", "kind": "cut", "times": 9999}, "connection to the Hub broke"),
+        ({"method": "POST", "path": "/commit/", "status": 429, "retry_after": 3600}, "same command in 3600 s"),
+        ({"method": "POST", "path": "/commit/", "status": 400, "message": "too many files"}, "says: too many files"),
+        ({"method": "POST", "path": "/commit/", "status": 403, "message": "storage is full"}, "says: storage is full"),
+        (
+            {"method": "GET", "path": "/api/datasets/me/vit", "kind": "html", "status": 200, "times": 9},
+            "else than JSON",
+        ),
     ],
     ids=lambda value: f"{value['path']}-{value.get('kind', value.get('status'))}" if isinstance(value, dict) else None,
 )
@@ -93,62 +104,88 @@ def test_no_token_a_reading_token_and_a_foreign_namespace_are_told_before_any_wo
     monkeypatch.delenv("HF_TOKEN")
     with pytest.raises(HFSelectError, match="hf auth login|login"):
         send()
+    lab = hub.user("guest", orgs={"lab": "read"})
+    monkeypatch.setenv("HF_TOKEN", lab.token)
+    with pytest.raises(HFSelectError, match="guest may only read in lab; it may publish under guest"):
+        send("lab/vit")
+    narrow = hub.user("me", role="fineGrained", scopes=("lab",))
+    monkeypatch.setenv("HF_TOKEN", narrow.token)
+    with pytest.raises(HFSelectError, match="may not write to me/vit; it may to lab"):
+        send()
     assert not [one for one in hub.log if one.method != "GET"]
 
 
-def test_a_card_the_hub_refuses_is_told_before_anything_is_sent(hub, content, waits):
-    bad = Content(**{**content.__dict__, "about": content.about | {"licences": {"a": "my own"}}})
-    with pytest.raises(HFSelectError, match="license"):
-        publish(bad, "me/vit", sleep=waits.append)
+def test_a_card_the_hub_refuses_is_told_before_anything_is_sent(hub, send, content):
+    with pytest.raises(HFSelectError, match='refuses the card\'s metadata: "license" must be one of') as caught:
+        send(about=content.about | {"licences": {"a": "my own"}})
+    assert "\n" not in str(caught.value)
     assert pushes(hub) == 0 and ("datasets", "me/vit") not in hub.repos
 
 
 def test_what_arrived_is_compared_with_what_was_sent(hub, send, monkeypatch):
-    verify = commit_module._verify
+    differing = commit_module._Push.differing
 
-    def tampered(*arguments):
-        repo = hub.repos["datasets", "me/vit"]
-        tree = repo.resolve("main").tree
+    def tampered(push, revision):
+        tree = hub.repos["datasets", "me/vit"].resolve("main").tree
         blob = tree["selection.parquet"]
         tree["selection.parquet"] = type(blob)(blob.data + b"x", blob.lfs)
-        return verify(*arguments)
+        return differing(push, revision)
 
-    monkeypatch.setattr(commit_module, "_verify", tampered)
+    monkeypatch.setattr(commit_module._Push, "differing", tampered)
     with pytest.raises(HFSelectError, match="another selection.parquet"):
         send()
 
 
-def test_temporary_folders_of_killed_processes_are_removed(monkeypatch, tmp_path):
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    dead = subprocess.Popen([sys.executable, "-c", ""])
-    dead.wait()
-    (tmp_path / f"hf-select-publish-{dead.pid}-x").mkdir()
-    mine = tmp_path / f"hf-select-publish-{os.getpid()}-x"
-    mine.mkdir()
-    with temporary_folder() as folder:
-        assert sorted(tmp_path.iterdir()) == sorted([mine, folder])
-    assert list(tmp_path.iterdir()) == [mine]
+def changed_by_somebody(hub, name, data):
+    """What another client does between our look at the repository and our commit."""
+    repo = hub.repos["datasets", "me/vit"]
+    head = repo.resolve("main")
+    tree = dict(head.tree) | {name: Blob(data, False)}
+    repo.refs["refs/heads/main"] = repo.add(tree, "theirs", head.sha).sha
 
 
-def test_a_full_disk_is_told_before_anything_is_written(hub, send, monkeypatch):
-    monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 1000})())
-    with pytest.raises(HFSelectError, match="GB are free"):
+def test_words_that_somebody_wrote_meanwhile_are_kept(hub, send):
+    hub.repo("me/vit", files={"README.md": b"# First\n"})
+    hub.fail(
+        "POST", "/commit/", kind="meanwhile", run=lambda: changed_by_somebody(hub, "README.md", b"# First\n\nSecond.\n")
+    )
+    send()
+    assert hub.commits("me/vit")[1:] == ["theirs"] or hub.commits("me/vit")[:1] == ["theirs"]
+    assert b"# First\n\nSecond.\n" in hub.files("me/vit")["README.md"]
+
+
+def test_data_that_another_tool_wrote_meanwhile_are_not_replaced(hub, send):
+    hub.repo("me/vit")
+    hub.fail("POST", "/commit/", kind="meanwhile", run=lambda: changed_by_somebody(hub, "a.csv", b"a\n1\n"))
+    with pytest.raises(HFSelectError, match="did not write .a.csv.*--overwrite"):
         send()
-    assert ("datasets", "me/vit") not in hub.repos
+    assert hub.commits("me/vit") == ["theirs"]
 
 
-def test_pub_08_a_second_try_leaves_no_doubles(hub, content, waits, tmp_path, monkeypatch):
-    monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda seconds: None)
-    place = tmp_path / "data"
-    place.mkdir()
-    for number in range(3):
-        content.rows.select(range(4 * number, 4 * number + 4)).to_parquet(place / f"train-{number:05d}.parquet")
-    shards = Content(selection=content.selection, about=content.about, view=content.view, rows=place)
+def test_a_pull_request_whose_reply_was_lost_is_not_opened_again(hub, send):
+    hub.repo("me/vit")
+    hub.fail("POST", "/commit/", kind="lost")
+    done = send(create_pr=True)
+    assert list(hub.repos["datasets", "me/vit"].named("refs/pr/")) == ["1"]
+    assert done.changed and done.pull_request.endswith("/datasets/me/vit/discussions/1")
+    assert done.commit == hub.head("me/vit", revision="refs/pr/1")
+
+
+def test_pub_08_a_second_try_leaves_no_doubles(hub, send, content):
     hub.fail("POST", "/commit/", status=401)
     with pytest.raises(HFSelectError):
-        publish(shards, "me/vit", sleep=waits.append)
-    publish(shards, "me/vit", sleep=waits.append)
+        send(shard_bytes=1)
+    sent = hub.sent()
+    send(shard_bytes=1)
+    assert len(sent) > 5 and not set(hub.sent()[len(sent) :]) & set(sent)
     assert load_dataset("me/vit", split="train")["id"] == content.rows["id"]
+
+
+def test_a_token_that_expires_between_shards_is_told_and_what_arrived_is_kept(hub, send):
+    hub.fail("PUT", "/lfs/", status=401, after=2, times=999)
+    with pytest.raises(HFSelectError, match="expired or revoked: run hf auth login.*What was sent is kept"):
+        send(shard_bytes=1)
+    assert hub.commits("me/vit") == [] and len(hub.stored("me/vit")) == 2
 
 
 def test_killed_while_sending_it_leaves_nothing_and_the_next_run_finishes(hub, content, tmp_path):
@@ -164,13 +201,9 @@ def test_killed_while_sending_it_leaves_nothing_and_the_next_run_finishes(hub, c
         "import os, signal, sys\n"
         "from hf_select.hub import commit\n"
         "from hf_select.cli.main import main\n"
-        "look, calls = commit._look, []\n"
         "def deadly(*arguments):\n"
-        "    calls.append(1)\n"
-        "    if len(calls) == 2:\n"
-        "        os.kill(os.getpid(), signal.SIGKILL)\n"
-        "    return look(*arguments)\n"
-        "commit._look = deadly\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+        "commit.look = deadly\n"
         "sys.exit(main(sys.argv[1:]))\n"
     )
     plain = "import sys\nfrom hf_select.cli.main import main\nsys.exit(main(sys.argv[1:]))"

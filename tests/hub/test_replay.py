@@ -9,7 +9,8 @@ import pytest
 
 import hf_select as hs
 from hf_select.errors import HFSelectError, UsageError
-from hf_select.hub.publish import Content, publish
+from hf_select.hub.content import Content
+from hf_select.hub.publish import publish
 from hf_select.hub.replay import replay
 
 

@@ -2,8 +2,9 @@
 
 import json
 
+import httpx2
 import pytest
-from huggingface_hub.errors import LocalTokenNotFoundError, OfflineModeIsEnabled
+from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError, OfflineModeIsEnabled
 
 from hf_select.errors import HFSelectError
 from hf_select.hub.trouble import TRIES, retrying, trouble_of
@@ -68,3 +69,30 @@ def test_a_known_error_is_not_wrapped_twice():
 
     with pytest.raises(HFSelectError, match="^already said.$"):
         retrying(call, "me/x", sleep=lambda seconds: None)
+
+
+@pytest.mark.parametrize(
+    ("headers", "wait"),
+    [
+        ({"retry-after": "7"}, 7.0),
+        ({"retry-after": "Wed, 21 Oct 2026 07:28:00 GMT"}, None),
+        ({"ratelimit": '"api";r=0;t=55'}, 56.0),
+        ({"ratelimit": '"api";r=12;t=55'}, None),
+        ({"ratelimit": "odd"}, None),
+        ({}, None),
+    ],
+)
+def test_both_ways_to_ask_for_a_wait_are_read(headers, wait):
+    request = httpx2.Request("GET", "http://hub")
+    response = httpx2.Response(429, headers=headers, request=request)
+    assert trouble_of(HfHubHTTPError("slow", response=response), "me/x").wait == wait
+
+
+def test_what_is_kept_is_said_only_where_something_was_sent():
+    def call():
+        raise LocalTokenNotFoundError("none")
+
+    with pytest.raises(HFSelectError, match="HF_TOKEN. Sent is kept.$"):
+        retrying(call, "me/x", kept="Sent is kept.")
+    with pytest.raises(HFSelectError, match="HF_TOKEN.$"):
+        retrying(call, "me/x")
