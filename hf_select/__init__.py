@@ -16,6 +16,7 @@ _PUBLIC = {
     "Bottom": "hf_select.sampling.ranked",
     "Budget": "hf_select.sampling.budget",
     "CentralitySampler": "hf_select.sampling.centrality",
+    "Content": "hf_select.hub.content",
     "FitConfig": "hf_select.training.config",
     "GroupedSampler": "hf_select.sampling.grouped",
     "HFSelectError": "hf_select.errors",

@@ -69,6 +69,7 @@ def subset_card(
         rejected=sorted(selection.rejected.items()),
         notes=list(selection.notes),
         score=method.get("necessity") or dict(selection.recipe.get("settings", {})).get("score") or "score",
+        given=selection.recipe.get("included", 0),
         groups=selection.quotas[:MOST_GROUPS],
         more_groups=max(0, len(selection.quotas) - MOST_GROUPS),
         choices=[(name, value) for name, value in method.items() if name not in ("name", "paper")],

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_select.errors import HFSelectError, UsageError
+from hf_select.hub.card import is_hub_id
 from hf_select.hub.trouble import retrying
 
 if TYPE_CHECKING:
@@ -109,6 +110,10 @@ def source_of(selection: Selection, repo_id: str) -> dict[str, Any]:
     source = selection.recipe.get("pool")
     if not isinstance(source, dict) or not {"id", "on_hub", "revision", "view"} <= source.keys():
         raise HFSelectError(f"the recipe of {repo_id} does not say where its pool is: it was not published by publish.")
+    # A recipe is data: it must not make anybody read a file of their own as a pool.
+    named = isinstance(source["id"], str) and (is_hub_id(source["id"]) or not source["on_hub"])
+    if not named or not isinstance(source["revision"], str | None) or not isinstance(source["view"], dict):
+        raise HFSelectError(f"the recipe of {repo_id} names no pool on the Hub: {source['id']!r}.")
     return source
 
 

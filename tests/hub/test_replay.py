@@ -4,12 +4,15 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
+from loopback_hub.store import Blob
 
 import hf_select as hs
 from hf_select.errors import HFSelectError, UsageError
 from hf_select.hub.content import Content
+from hf_select.hub.load import fetch
 from hf_select.hub.publish import publish
 from hf_select.hub.replay import replay
 
@@ -46,6 +49,23 @@ def test_rows_that_the_pool_no_longer_has_are_refused(hub, from_hub, pool, waits
         hs.load_selected("me/keys", other, sleep=waits.append)
 
 
+@pytest.mark.parametrize(
+    "named", [{"id": "/etc"}, {"id": "../x/pool.jsonl"}, {"id": 7}, {"revision": 7}, {"view": "x"}]
+)
+def test_a_hostile_recipe_makes_nobody_read_a_file_of_their_own(hub, from_hub, waits, tmp_path, monkeypatch, named):
+    publish(from_hub, "me/keys", mode="keys", sleep=waits.append)
+    folder = fetch("me/keys", sleep=waits.append)
+    chosen = hs.Selection.load(folder)
+    recipe = {**chosen.recipe, "pool": {**chosen.recipe["pool"], **named}}
+    replace(chosen, recipe=recipe).save(tmp_path / "bad")
+    for file in (tmp_path / "bad").iterdir():
+        tree = hub.repos["datasets", "me/keys"].resolve("main").tree
+        tree[file.name] = Blob(file.read_bytes(), file.name.endswith(".parquet"))
+    hub.here(monkeypatch, tmp_path / "fresh", hub.me)
+    with pytest.raises(HFSelectError, match="names no pool on the Hub"):
+        hs.load_selected("me/keys", sleep=waits.append)
+
+
 def test_a_published_recipe_chooses_the_identical_rows_in_a_fresh_cache(hub, from_hub, waits, tmp_path):
     publish(from_hub, "me/vit", sleep=waits.append)
     code = "import sys\nfrom hf_select.cli.main import main\nsys.exit(main(sys.argv[1:]))"
@@ -76,8 +96,6 @@ def test_a_replay_says_what_is_different(hub, from_hub, waits, pool):
     ],
 )
 def test_a_recipe_is_data(hub, from_hub, waits, recipe, words):
-    from dataclasses import replace
-
     changed = replace(from_hub.selection, recipe={**from_hub.selection.recipe, **recipe})
     hostile = Content(**{**from_hub.__dict__, "selection": changed})
     publish(hostile, "me/vit", sleep=waits.append)
