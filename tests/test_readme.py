@@ -50,7 +50,8 @@ def published(hub, pool):
     table = score_columns(pool).with_format("arrow")[:]
     picked = hs.Uniform().select(table, 3)
     about = {"pool": "org/kept", "pool_revision": hub.head("org/kept"), "pool_rows": len(pool), "model": "m"}
-    about |= {"budget": "3", "seed": 0, "method": {"name": "uniform", "paper": "none", "necessity": "none"}, "tasks": []}
+    about |= {"budget": "3", "seed": 0, "tasks": []}
+    about |= {"method": {"name": "uniform", "paper": "none", "necessity": "none"}}
     content = Content(selection=picked, about=about, view=hs.PoolView())
     hs.publish(content, "me/vit-15-keys", mode="keys")
     push_scores(Scores(name="seed", table=table, pool="org/kept"), "me/scores")
