@@ -92,7 +92,7 @@ class CentralitySampler(Sampler):
     def _given(self) -> str:
         return self.clusters.removeprefix(_COLUMN) if isinstance(self.clusters, str) else ""
 
-    def _plan(self, rows: ScoredRows, scores: np.ndarray | None, free: np.ndarray, seed: int) -> Plan:
+    def _plan(self, rows: ScoredRows, scores: np.ndarray | None, free: np.ndarray, seed: int, left: int | None) -> Plan:
         vectors = feature_matrix(rows.table, self.features)
         vectors[rows.statuses() != ""] = np.nan
         codes, names, unlabelled = rows.labels(self.task)

@@ -80,7 +80,7 @@ class GroupedSampler(Sampler):
     def _columns(self) -> list[str]:
         return [self._label_column] if self._label_column else []
 
-    def _plan(self, rows: ScoredRows, scores: np.ndarray | None, free: np.ndarray, seed: int) -> Plan:
+    def _plan(self, rows: ScoredRows, scores: np.ndarray | None, free: np.ndarray, seed: int, left: int | None) -> Plan:
         ranked = free[ascending(scores[free])]
         dropped = int(self.drop_top * ranked.size)
         ranked = ranked[: ranked.size - dropped]

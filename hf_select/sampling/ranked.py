@@ -40,7 +40,7 @@ class Top(Ranked):
 
     reason: ClassVar[str] = "top"
 
-    def _plan(self, rows: ScoredRows, scores: np.ndarray | None, free: np.ndarray, seed: int) -> Plan:
+    def _plan(self, rows: ScoredRows, scores: np.ndarray | None, free: np.ndarray, seed: int, left: int | None) -> Plan:
         return grouped_plan(rows, free[ascending(-scores[free])], self.group)
 
 
@@ -50,7 +50,7 @@ class Bottom(Ranked):
 
     reason: ClassVar[str] = "bottom"
 
-    def _plan(self, rows: ScoredRows, scores: np.ndarray | None, free: np.ndarray, seed: int) -> Plan:
+    def _plan(self, rows: ScoredRows, scores: np.ndarray | None, free: np.ndarray, seed: int, left: int | None) -> Plan:
         return grouped_plan(rows, free[ascending(scores[free])], self.group)
 
 
@@ -71,7 +71,7 @@ class Middle(Ranked):
         if not 0 <= self.window[0] < self.window[1] <= 1:
             raise UsageError(f"a window is two percentiles 0 <= low < high <= 1, not {self.window}")
 
-    def _plan(self, rows: ScoredRows, scores: np.ndarray | None, free: np.ndarray, seed: int) -> Plan:
+    def _plan(self, rows: ScoredRows, scores: np.ndarray | None, free: np.ndarray, seed: int, left: int | None) -> Plan:
         plan = grouped_plan(rows, free[ascending(scores[free])], self.group)
         order = plan.order[np.argsort(plan.codes[plan.order], kind="stable")]
         group = plan.codes[order]

@@ -101,11 +101,11 @@ class Sampler(ABC):
         seeds = _positions(rows, include)
         notes: list[str] = []
         free, rejected = self._screen(rows, reasons, cost, seeds, notes)
-        plan = self._plan(rows, scores, free, seed)
+        left = None if in_tokens else _less(budget.rows(len(rows)), len(seeds), "rows")
+        plan = self._plan(rows, scores, free, seed, left)
         notes += plan.notes
         sizes = np.bincount(plan.codes[plan.order], minlength=len(plan.names))
-        if cost is None:
-            left = _less(budget.rows(len(rows)), len(seeds), "rows")
+        if left is not None:
             quota, weights = self._quotas(plan, sizes, left)
             picked = pick_rows(plan.order, plan.codes, quota)
             filled = self._fill(rows, plan, picked, left - len(picked), seed)
@@ -113,15 +113,17 @@ class Sampler(ABC):
             spent = cost[seeds].sum()
             if np.isnan(spent):
                 raise UsageError(f"rows to include have no number of tokens in column {self.cost!r}")
-            left = _less(budget.amount, int(spent), "tokens")
+            left_tokens = _less(budget.amount, int(spent), "tokens")
             tokens = np.bincount(plan.codes[plan.order], weights=cost[plan.order], minlength=len(plan.names))
-            quota, weights = self._quotas(plan, tokens.astype(np.int64), left)
-            picked = pick_tokens(plan.order, plan.codes, np.nan_to_num(cost).astype(np.int64), quota, left)
+            quota, weights = self._quotas(plan, tokens.astype(np.int64), left_tokens)
+            whole = np.nan_to_num(cost).astype(np.int64)
+            picked = pick_tokens(plan.order, plan.codes, whole, quota, left_tokens)
             filled = np.empty(0, dtype=np.int64)
         reasons = [self.included] * len(seeds) + [self.reason] * len(picked) + [FILLED] * len(filled)
         picked = np.concatenate([picked, filled])
         quotas = _quota_table(plan, sizes, weights, quota, picked, cost)
-        short = _shortfalls(budget, len(rows), len(seeds) + len(picked), quotas, None if cost is None else left)
+        unspent = None if left is not None else left_tokens
+        short = _shortfalls(budget, len(rows), len(seeds) + len(picked), quotas, unspent)
         for note in short:
             logger.warning(note)
         return Selection(
@@ -144,8 +146,11 @@ class Sampler(ABC):
         return ScoredRows.read(scored, [*self._columns(), *costs], score=self._score).table
 
     @abstractmethod
-    def _plan(self, rows: ScoredRows, scores: np.ndarray | None, free: np.ndarray, seed: int) -> Plan:
-        """Order and group the rows at the positions `free` (ascending)."""
+    def _plan(self, rows: ScoredRows, scores: np.ndarray | None, free: np.ndarray, seed: int, left: int | None) -> Plan:
+        """Order and group the rows at the positions `free` (ascending).
+
+        `left` is how many rows may still be drawn, for plans that depend on it; None for a budget in tokens.
+        """
 
     def _fill(self, rows: ScoredRows, plan: Plan, picked: np.ndarray, missing: int, seed: int) -> np.ndarray:
         """Positions of further rows where the quotas left the budget `missing` rows short; none by default."""

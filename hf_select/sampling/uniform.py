@@ -34,7 +34,7 @@ class Uniform(Sampler):
     def _columns(self) -> list[str]:
         return [self.stratify] if self.stratify else []
 
-    def _plan(self, rows: ScoredRows, scores: np.ndarray | None, free: np.ndarray, seed: int) -> Plan:
+    def _plan(self, rows: ScoredRows, scores: np.ndarray | None, free: np.ndarray, seed: int, left: int | None) -> Plan:
         addresses = rows.address_list
         order = free[random_order([addresses[i] for i in free.tolist()], seed=seed, stage=self.stage)]
         return grouped_plan(rows, order, self.stratify)
