@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -33,11 +33,13 @@ class ScoredRows:
         table: The columns asked for, sorted by address.
         addresses: Unique row addresses, ascending (`unique_keys`).
         copy: int64, which row has the same content (position of the first copy); its own position if none has.
+        taken: int64, positions of the rows that are chosen already, for plans that keep away from them.
     """
 
     table: pa.Table
     addresses: pa.StringArray
     copy: np.ndarray
+    taken: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
 
     @classmethod
     def read(cls, scored: Dataset | pa.Table, columns: Sequence[str], *, score: str | None = None) -> ScoredRows:

@@ -6,7 +6,7 @@ import logging
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -102,7 +102,7 @@ class Sampler(ABC):
         notes: list[str] = []
         free, rejected = self._screen(rows, reasons, cost, seeds, notes)
         left = None if in_tokens else _less(budget.rows(len(rows)), len(seeds), "rows")
-        plan = self._plan(rows, scores, free, seed, left)
+        plan = self._plan(replace(rows, taken=seeds), scores, free, seed, left)
         notes += plan.notes
         sizes = np.bincount(plan.codes[plan.order], minlength=len(plan.names))
         if left is not None:
