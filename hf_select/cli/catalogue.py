@@ -31,6 +31,10 @@ CLASSES: dict[str, dict[str, str]] = {
         "Uniform": "hf_select.sampling.uniform",
         "GroupedSampler": "hf_select.sampling.grouped",
         "CentralitySampler": "hf_select.sampling.centrality",
+        "CorrelationSampler": "hf_select.sampling.correlation",
+        "FarthestPointSampler": "hf_select.sampling.farthest_point",
+        "GreedyMMDSampler": "hf_select.sampling.greedy_mmd",
+        "LeverageSampler": "hf_select.sampling.leverage",
     },
     "recipes": {
         "MLLMSelector": "hf_select.recipes.mllm_selector",

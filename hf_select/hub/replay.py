@@ -22,7 +22,11 @@ if TYPE_CHECKING:
 SAMPLERS = {
     "Bottom": "ranked",
     "CentralitySampler": "centrality",
+    "CorrelationSampler": "correlation",
+    "FarthestPointSampler": "farthest_point",
+    "GreedyMMDSampler": "greedy_mmd",
     "GroupedSampler": "grouped",
+    "LeverageSampler": "leverage",
     "Middle": "ranked",
     "Top": "ranked",
     "Uniform": "uniform",

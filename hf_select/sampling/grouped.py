@@ -1,4 +1,4 @@
-"""GroupedSampler: groups by score, column or both; a quota for each by its rank; a draw inside each."""
+"""GroupedSampler: groups by score, column, both or vectors; a quota for each by its rank; a draw inside each."""
 
 from __future__ import annotations
 
@@ -13,10 +13,13 @@ from hf_select.sampling.allocation import Allocation
 from hf_select.sampling.bins import ascending, equal_count_bins, equal_width_bins, relative_ranks
 from hf_select.sampling.columns import ScoredRows
 from hf_select.sampling.draw import random_order
+from hf_select.sampling.kmeans import KMeansGroups
+from hf_select.sampling.members import Members
 from hf_select.sampling.sampler import Plan, Sampler
 from hf_select.sampling.uniform import no_label_notes
 
 _COLUMN = "column:"
+_CLUSTERS = "clusters:"
 _CROSSED = "*score_bins"
 
 
@@ -31,8 +34,10 @@ class GroupedSampler(Sampler):
 
     Attributes:
         score: A numeric column, or a scorer's prefix and a kind of `derived` ("loss", "seed_ifd", ...).
-        groups: "score_bins"; "column:NAME" for the labels of a column ("column:row_task"); or
-            "column:NAME*score_bins" for the score bins, cut over all rows, inside each label.
+        groups: "score_bins"; "column:NAME" for the labels of a column ("column:row_task");
+            "column:NAME*score_bins" for the score bins, cut over all rows, inside each label; or "clusters:NAME" for
+            k-means on a column of vectors, of all rows with a score and those given by `include`.
+        clusters: How many clusters: a number, or a share of the rows below 1.
         bins: How many score bins.
         bin_rule: "equal_count" or "equal_width".
         alpha: 0 gives the allocation's weights alone; larger prefers groups of high scores more, negative ones low.
@@ -46,6 +51,7 @@ class GroupedSampler(Sampler):
     reason: ClassVar[str] = "grouped"
     score: str
     groups: str = "score_bins"
+    clusters: float = 20
     bins: int = 10
     bin_rule: Literal["equal_count", "equal_width"] = "equal_count"
     alpha: float = 1.0
@@ -56,8 +62,10 @@ class GroupedSampler(Sampler):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.groups != "score_bins" and not (self.groups.startswith(_COLUMN) and self._label_column):
-            raise UsageError(f"groups is 'score_bins', 'column:NAME' or 'column:NAME{_CROSSED}', not {self.groups!r}")
+        if self.groups != "score_bins" and not (self._label_column or self._vector_column):
+            known = f"'score_bins', 'column:NAME', 'column:NAME{_CROSSED}' or 'clusters:NAME'"
+            raise UsageError(f"groups is {known}, not {self.groups!r}")
+        KMeansGroups(k=self.clusters)
         if self.bins < 1:
             raise UsageError(f"bins is a whole number of at least 1, not {self.bins}")
         if not math.isfinite(self.alpha):
@@ -77,16 +85,27 @@ class GroupedSampler(Sampler):
     def _label_column(self) -> str:
         return self.groups.removeprefix(_COLUMN).removesuffix(_CROSSED) if self.groups.startswith(_COLUMN) else ""
 
+    @property
+    def _vector_column(self) -> str:
+        return self.groups.removeprefix(_CLUSTERS) if self.groups.startswith(_CLUSTERS) else ""
+
     def _columns(self) -> list[str]:
-        return [self._label_column] if self._label_column else []
+        return [column for column in (self._label_column, self._vector_column) if column]
 
     def _plan(self, rows: ScoredRows, scores: np.ndarray | None, free: np.ndarray, seed: int, left: int | None) -> Plan:
+        rejected: dict[str, int] = {}
+        if self._vector_column:
+            members = Members.read(rows, self._vector_column, free)
+            free, rejected = members.at[members.free], members.rejected
         ranked = free[ascending(scores[free])]
         dropped = int(self.drop_top * ranked.size)
         ranked = ranked[: ranked.size - dropped]
         considered = np.full(len(rows), np.nan)
         considered[ranked] = scores[ranked]
-        codes, names, notes = self._groups(rows, considered)
+        if self._vector_column:
+            codes, names, notes = *self._clusters(rows, members, seed), []
+        else:
+            codes, names, notes = self._groups(rows, considered)
         at = np.sort(ranked)
         if self.within == "top":
             order = at[ascending(-scores[at])]
@@ -99,7 +118,15 @@ class GroupedSampler(Sampler):
         factors = np.zeros(len(names))
         some = counts > 0
         factors[some] = (sums[some] / counts[some]) ** self.alpha
-        return Plan(order, codes, names, factors, notes, {"drop_top": dropped} if dropped else {})
+        return Plan(order, codes, names, factors, notes, rejected | ({"drop_top": dropped} if dropped else {}))
+
+    def _clusters(self, rows: ScoredRows, members: Members, seed: int) -> tuple[np.ndarray, list[str]]:
+        addresses = rows.address_list
+        keys = [addresses[at] for at in members.at.tolist()]
+        groups = KMeansGroups(k=self.clusters).assign(members.points, keys, seed=seed)
+        codes = np.full(len(rows), -1, dtype=np.int64)
+        codes[members.at] = groups.codes
+        return codes, [f"cluster {name}" for name in groups.names]
 
     def _groups(self, rows: ScoredRows, considered: np.ndarray) -> tuple[np.ndarray, list[str], list[str]]:
         rule = equal_count_bins if self.bin_rule == "equal_count" else equal_width_bins

@@ -3,11 +3,13 @@ import random
 import numpy as np
 import pyarrow as pa
 import pytest
+import scored_vectors
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hf_select import Allocation, GroupedSampler
 from hf_select.errors import UnknownName, UsageError
+from hf_select.sampling.kmeans import KMeansGroups
 
 
 def test_quota_follows_the_mean_rank_of_the_bin(scored):
@@ -113,6 +115,8 @@ def test_tokens_by_group_quota(scored):
     [
         ({"groups": "bins"}, UsageError, "column:NAME"),
         ({"groups": "column:"}, UsageError, "column:NAME"),
+        ({"groups": "clusters:"}, UsageError, "clusters:NAME"),
+        ({"clusters": 0}, UsageError, "number of groups"),
         ({"bins": 0}, UsageError, "at least 1"),
         ({"within": "random"}, UnknownName, "uniform"),
         ({"bin_rule": "count"}, UnknownName, "equal_count"),
@@ -161,3 +165,36 @@ def test_exact_for_any_scores_and_independent_of_row_order(
     order = list(range(n))
     shuffler.shuffle(order)
     assert sampler.select(table.take(pa.array(order, pa.int64())), budget) == picked
+
+
+def by_cluster(scores, codes, quota):
+    """The highest scores of each cluster, cluster by cluster, ties by row."""
+    ranked = sorted(range(len(scores)), key=lambda at: (codes[at], -scores[at], at))
+    return [at for at in ranked if sum(codes[i] == codes[at] for i in ranked[: ranked.index(at)]) < quota[codes[at]]]
+
+
+@pytest.mark.parametrize("budget", [3, 10, 29])
+def test_groups_by_clusters_of_vectors(budget):
+    rng = np.random.default_rng(budget)
+    centres = np.array([[0, 0], [9, 0], [0, 9]])
+    points = centres[rng.integers(0, 3, 60)] + rng.normal(size=(60, 2))
+    scores = np.round(rng.random(60), 1)
+    rows = scored_vectors.table(points, "text_embedding", score=pa.array(scores))
+    rule = Allocation(rounding="floor_min1")
+    sampler = GroupedSampler(
+        score="score", groups="clusters:text_embedding", clusters=3, alpha=0, within="top", allocation=rule
+    )
+    chosen = sampler.select(rows, budget, seed=3)
+    keys = rows["row_key"].to_pylist()
+    codes = KMeansGroups(k=3).assign(points.astype(np.float32), keys, seed=3).codes
+    sizes = {str(c): int((codes == c).sum()) for c in range(3)}
+    quota = [n for _, n in sorted(rule.allocate(sizes, total=budget).items())]
+    assert [int(key) for key in chosen.keys] == by_cluster(scores.tolist(), codes.tolist(), quota)
+    assert sum(quota) == budget and min(quota) >= 1
+
+
+def test_rows_without_a_vector_belong_to_no_cluster():
+    rng = np.random.default_rng(0)
+    rows = scored_vectors.table(rng.normal(size=(40, 3)), "text_embedding", score=pa.array(rng.random(40)))
+    sampler = GroupedSampler(score="score", groups="clusters:text_embedding", clusters=4)
+    scored_vectors.check_promises(sampler, rows, "text_embedding", rng, 20)
