@@ -35,10 +35,18 @@ CLASSES: dict[str, dict[str, str]] = {
         "FarthestPointSampler": "hf_select.sampling.farthest_point",
         "GreedyMMDSampler": "hf_select.sampling.greedy_mmd",
         "LeverageSampler": "hf_select.sampling.leverage",
+        "MessagePassingSampler": "hf_select.sampling.message_passing",
+        "PrototypeSampler": "hf_select.sampling.prototypes",
+        "SemDeDupSampler": "hf_select.sampling.semdedup",
+        "TypicalitySampler": "hf_select.sampling.typicality",
     },
     "recipes": {
         "MLLMSelector": "hf_select.recipes.mllm_selector",
         "PreSel": "hf_select.recipes.presel",
+        "SemDeDup": "hf_select.recipes.semdedup",
+        "TypiClust": "hf_select.recipes.typiclust",
+        "SelfSup": "hf_select.recipes.self_sup",
+        "D2Pruning": "hf_select.recipes.d2",
     },
 }
 """Kind -> class -> module. A new scorer, embedder, sampler or recipe adds its line here."""
