@@ -5,26 +5,13 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from plain_methods import by_pairs
 from scored_vectors import check_promises, picks, table
 
 from hf_select.errors import UnknownName, UsageError
 from hf_select.sampling.correlation import CorrelationSampler, mean_correlation
 
 COLUMN = "shallow_hidden"
-
-
-def by_pairs(points):
-    points = np.asarray(points, dtype=np.float64)
-    mean = [sum(column) / len(points) for column in points.T]
-    result = []
-    for i in range(len(points)):
-        total = 0.0
-        for j in range(len(points)):
-            if i != j:
-                a, b = points[i] - mean, points[j] - mean
-                total += a @ b / np.sqrt((a @ a) * (b @ b))
-        result.append(total / (len(points) - 1))
-    return np.array(result)
 
 
 @pytest.mark.parametrize("shape", [(40, 6), (12, 30), (3, 2)])

@@ -1,12 +1,11 @@
 """FarthestPointSampler against the plain loop over all distances."""
 
-import math
-
 import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from plain_methods import plain_dics, plain_fps
 from scored_vectors import check_promises, picks, table
 
 from hf_select.errors import UsageError
@@ -14,23 +13,6 @@ from hf_select.sampling import farthest_point
 from hf_select.sampling.farthest_point import FarthestPointSampler, farthest_points
 
 COLUMN = "last_hidden"
-
-
-def plain_fps(points, n, chosen=()):
-    points = np.asarray(points, dtype=np.float64)
-    chosen = [np.asarray(point, dtype=np.float64) for point in chosen]
-    picked = []
-    while len(picked) < n:
-        best, far = None, -1.0
-        for at in range(len(points)):
-            if at in picked:
-                continue
-            near = min((math.dist(points[at], c) ** 2 for c in chosen), default=points[at] @ points[at])
-            if near > far + 1e-9:
-                best, far = at, near
-        picked.append(best)
-        chosen.append(points[best])
-    return picked
 
 
 @pytest.mark.parametrize("ahead", [1, 7, 512])
@@ -50,16 +32,6 @@ def test_exact_copies_and_a_grid_full_of_ties_go_by_position(monkeypatch, ahead)
     monkeypatch.setattr(farthest_point, "_AHEAD", ahead)
     grid = np.array([[x, y] for x in range(5) for y in range(5)] * 2, dtype=np.float32)
     assert farthest_points(grid, 50).tolist() == plain_fps(grid, 50)
-
-
-def plain_dics(scores, points, n):
-    ranked = sorted(range(len(scores)), key=lambda at: (-scores[at], at))
-    m = len(scores)
-    if 2 * n == m:
-        return ranked[:n]
-    keep = max(0, 2 * n - m)
-    pool = sorted(ranked[keep : keep + 2 * (n - keep)])
-    return ranked[:keep] + [pool[at] for at in plain_fps(points[pool], n - keep, points[ranked[:keep]])]
 
 
 @pytest.mark.parametrize("budget", [0, 1, 7, 19, 20, 21, 33, 40])

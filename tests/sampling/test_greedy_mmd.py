@@ -1,12 +1,11 @@
 """GreedyMMDSampler against golden budgets of the published functions, and plain loops over all pairs."""
 
-import math
-
 import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from plain_methods import plain_coincide, plain_mmd, plain_transfer
 from scored_vectors import check_promises, picks, table
 
 from hf_select.errors import UnknownName, UsageError
@@ -19,7 +18,6 @@ from hf_select.sampling.greedy_mmd import (
     sequential_quotas,
     transferability,
 )
-from hf_select.sampling.kmeans import KMeansGroups
 
 COLUMN = "coincide_hidden"
 
@@ -45,25 +43,6 @@ def test_shares_beyond_floating_point_still_divide():
     assert quota[0] == 3 and quota.sum() == 8
 
 
-def plain_kernel(a, b):
-    return math.exp(-float(np.sum((np.asarray(a, dtype=np.float64) - b) ** 2)) / 2)
-
-
-def plain_mmd(points, n, taken=()):
-    """Every candidate's whole MMD, written out."""
-    x = np.asarray(points, dtype=np.float64)
-    k = np.array([[plain_kernel(a, b) for b in x] for a in x])
-    chosen = list(taken)
-    for _ in range(n):
-        losses = {}
-        for at in range(len(x)):
-            if at not in chosen:
-                s = [*chosen, at]
-                losses[at] = k[np.ix_(s, s)].mean() - 2 * k[:, s].mean() + k.mean()
-        chosen.append(min(losses, key=lambda at: (round(losses[at], 11), at)))
-    return chosen[len(taken) :]
-
-
 @pytest.mark.parametrize("taken", [[], [3, 17]])
 def test_greedy_mmd_is_that_of_the_whole_objective(taken):
     points = np.random.default_rng(0).normal(size=(30, 4)).astype(np.float32) * 0.5
@@ -84,20 +63,6 @@ def test_the_mean_kernel_of_one_row_is_one():
     assert mean_kernel(np.array([[3.0, 4.0]])).tolist() == [1.0]
 
 
-def plain_transfer(centroids, alike=0.9):
-    result = []
-    for a in range(len(centroids)):
-        found = []
-        for b in range(len(centroids)):
-            u, v = centroids[a][len(centroids[a]) // 2 :], centroids[b][len(centroids[b]) // 2 :]
-            norms = np.sqrt((u @ u) * (v @ v))
-            cosine = u @ v / norms if norms > 0 else 0.0
-            if a != b and cosine <= alike:
-                found.append(cosine)
-        result.append(sum(found) / len(found) if found else 0.0)
-    return result
-
-
 def test_transferability_looks_at_language_alone_and_not_at_those_alike():
     centroids = np.random.default_rng(4).normal(size=(12, 4))
     centroids[3, 2:] = centroids[5, 2:] * 2
@@ -109,32 +74,6 @@ def test_transferability_looks_at_language_alone_and_not_at_those_alike():
     assert transferability(other).tolist() == transferability(centroids).tolist()
     with_empty = np.vstack([centroids, np.full((1, 4), np.nan)])
     assert transferability(with_empty).tolist() == [*transferability(centroids).tolist(), 0.0]
-
-
-def plain_coincide(points, k, budget, exact):
-    """The whole method, cluster by cluster, beside the same k-means."""
-    codes = (
-        KMeansGroups(k=k, spherical=True, iterations=50).assign(points, [f"{i:05d}" for i in range(len(points))]).codes
-    )
-    x = points.astype(np.float64)
-    members = {c: [i for i in range(len(x)) if codes[i] == c] for c in sorted(set(codes.tolist()))}
-    units = x / np.linalg.norm(x, axis=1, keepdims=True)
-    transfer = plain_transfer([units[members[c]].mean(axis=0) for c in members])
-    density = [np.mean([[plain_kernel(x[i], x[j]) for i in members[c]] for j in members[c]]) for c in members]
-    weight = dict(zip(members, [math.exp(t / (0.1 * d)) for t, d in zip(transfer, density, strict=True)], strict=True))
-    quota = dict.fromkeys(members, 0)
-    left = budget
-    while left:
-        waiting = sorted((c for c in members if quota[c] < len(members[c])), key=lambda c: -weight[c])
-        if not waiting:
-            break
-        for at, c in enumerate(waiting):
-            n = min(round(left * weight[c] / sum(weight[o] for o in waiting[at:])), len(members[c]) - quota[c])
-            quota[c] += n
-            left -= n
-        if not exact:
-            break
-    return [i for c in members for i in [members[c][at] for at in plain_mmd(x[members[c]], quota[c])]]
 
 
 def pool(seed, n=90):

@@ -6,6 +6,7 @@ import pytest
 import scored_vectors
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from plain_methods import by_cluster
 
 from hf_select import Allocation, GroupedSampler
 from hf_select.errors import UnknownName, UsageError
@@ -165,12 +166,6 @@ def test_exact_for_any_scores_and_independent_of_row_order(
     order = list(range(n))
     shuffler.shuffle(order)
     assert sampler.select(table.take(pa.array(order, pa.int64())), budget) == picked
-
-
-def by_cluster(scores, codes, quota):
-    """The highest scores of each cluster, cluster by cluster, ties by row."""
-    ranked = sorted(range(len(scores)), key=lambda at: (codes[at], -scores[at], at))
-    return [at for at in ranked if sum(codes[i] == codes[at] for i in ranked[: ranked.index(at)]) < quota[codes[at]]]
 
 
 @pytest.mark.parametrize("budget", [3, 10, 29])

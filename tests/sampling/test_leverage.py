@@ -4,21 +4,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from plain_methods import by_svd
 from scored_vectors import check_promises, picks, table
 
 from hf_select.errors import UsageError
 from hf_select.sampling.leverage import LeverageSampler, leverage
 
 COLUMN = "attended_hidden"
-
-
-def by_svd(points, energy):
-    centred = np.asarray(points, dtype=np.float64) - np.mean(points, axis=0, dtype=np.float64)
-    u, s, _ = np.linalg.svd(centred, full_matrices=False)
-    k = 1
-    while (s[:k] ** 2).sum() < energy * (s**2).sum():
-        k += 1
-    return (u[:, :k] ** 2).sum(axis=1), k
 
 
 @pytest.mark.parametrize("shape", [(60, 8), (30, 40), (5, 2), (2, 3)])

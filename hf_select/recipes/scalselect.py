@@ -1,0 +1,81 @@
+"""ScalSelect (arXiv 2602.11636): the rows that span what the instructions look at in the images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from hf_select.recipes.recipe import Cost, Models, Recipe
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from datasets import Dataset
+
+    from hf_select.sampling.budget import Budget
+    from hf_select.sampling.leverage import LeverageSampler
+    from hf_select.sampling.selection import Selection
+    from hf_select.scoring.scorer import Scorer
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScalSelect(Recipe):
+    """The highest leverage scores of instruction-conditioned image features (ScalSelect, arXiv 2602.11636).
+
+    A row's feature is the mean first-layer hidden state of the image places that hold 90 % of what the user's text
+    attends to in the first layer. Columns are centred; k directions hold `energy` of the squared singular values:
+
+        X = U S V^T          score_i = ||U_k[i]||^2          the rows of the highest score
+
+    computed from the d x d covariance, without a decomposition of the rows x d matrix. Columns are centred only, as in
+    the published script; the published code's own defaults also standardise columns and normalise rows. It finds the
+    answers' tokens by searching for the tokenised answer, and takes them for user text where that fails; here they are
+    known from the template. Rows without an image are outside the method and left out, with a reason.
+
+    When it fails: leverage is largest for outliers; tasks whose pictures spread along the main directions take most of
+    the budget (`group="row_task"` shares it out); near-duplicates of a high row are all high.
+
+    Attributes:
+        energy: Share of the squared singular values that the directions hold, in (0, 1].
+        group: A column whose labels share the budget by size ("row_task"), or None as in the paper.
+        duplicates: "drop" all but one copy of each row, or "keep" them.
+    """
+
+    name: ClassVar[str] = "scalselect"
+    paper: ClassVar[str] = "ScalSelect, arXiv 2602.11636"
+    cost: ClassVar[Cost] = Cost(forwards=1)
+    energy: float = 0.9
+    group: str | None = None
+    duplicates: Literal["drop", "keep"] = "drop"
+
+    def __post_init__(self) -> None:
+        self.sampler()
+
+    def scorers(self, models: Models) -> tuple[Scorer, ...]:
+        """The mean hidden state of the image places that the user's text attends to."""
+        from hf_select.embedding.hidden import HiddenEmbedding
+
+        return (
+            HiddenEmbedding.attended(
+                model=models.vlm(self.name), max_length=models.max_length, dtype=models.dtype, device=models.device
+            ),
+        )
+
+    def sampler(self) -> LeverageSampler:
+        """The decision, once the columns are there."""
+        from hf_select.sampling.leverage import LeverageSampler
+
+        return LeverageSampler(
+            features="attended_hidden", energy=self.energy, group=self.group, duplicates=self.duplicates
+        )
+
+    def select(
+        self,
+        scored: Dataset | pa.Table,
+        budget: Budget | str | int,
+        *,
+        seed: int = 0,
+        include: Sequence[str] = (),
+    ) -> Selection:
+        """Choose rows; see `Recipe.select`. Reads `attended_hidden`; nothing is drawn, so no seed counts."""
+        return self.sampler().select(scored, budget, seed=seed, include=include)
