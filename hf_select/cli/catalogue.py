@@ -47,6 +47,11 @@ CLASSES: dict[str, dict[str, str]] = {
         "TypiClust": "hf_select.recipes.typiclust",
         "SelfSup": "hf_select.recipes.self_sup",
         "D2Pruning": "hf_select.recipes.d2",
+        "Coincide": "hf_select.recipes.coincide",
+        "DICS": "hf_select.recipes.dics",
+        "Prism": "hf_select.recipes.prism",
+        "ScalSelect": "hf_select.recipes.scalselect",
+        "VisNec": "hf_select.recipes.visnec",
     },
 }
 """Kind -> class -> module. A new scorer, embedder, sampler or recipe adds its line here."""
