@@ -22,6 +22,10 @@ _SPARE = 8
 
 _BLOCK = 256
 
+_GAIN_DIGITS = 12
+"""Gains that agree to this many digits of the largest are equal: two rows of one vector, each the other's neighbour,
+have the same sum in another order."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class MessagePassingSampler(Sampler):
@@ -135,10 +139,13 @@ def message_order(
     Returns:
         int64 and float64 of shape (rows,): rows in the order of choice and their gains at that moment.
     """
-    gains = gain.tolist()
+    scale = float(np.abs(gain).max(initial=0)) or 1.0
+    gains = (gain / scale).tolist()
     neighbours, discounts = found.tolist(), discount.tolist()
     # Gains change after they were pushed: an entry counts only while it holds its row's gain of now.
-    waiting = [[(-gains[at], at) for at in np.flatnonzero(some).tolist()] for some in (first, ~first)]
+    waiting = [
+        [(-round(gains[at], _GAIN_DIGITS), at) for at in np.flatnonzero(some).tolist()] for some in (first, ~first)
+    ]
     for heap in waiting:
         heapq.heapify(heap)
     early = first.tolist()
@@ -147,13 +154,13 @@ def message_order(
     for heap in waiting:
         while heap:
             value, at = heapq.heappop(heap)
-            if chosen[at] or -value != gains[at]:
+            if chosen[at] or -value != round(gains[at], _GAIN_DIGITS):
                 continue
             chosen[at] = True
             order.append(at)
             for other, share in zip(neighbours[at], discounts[at], strict=True):
                 if not chosen[other]:
                     gains[other] -= share * gains[at]
-                    heapq.heappush(waiting[0 if early[other] else 1], (-gains[other], other))
+                    heapq.heappush(waiting[0 if early[other] else 1], (-round(gains[other], _GAIN_DIGITS), other))
     placed = np.array(order, dtype=np.int64)
-    return placed, np.array(gains, dtype=np.float64)[placed]
+    return placed, np.array(gains, dtype=np.float64)[placed] * scale
