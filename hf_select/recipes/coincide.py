@@ -64,7 +64,11 @@ class Coincide(Recipe):
 
         return (
             HiddenEmbedding.coincide(
-                model=models.vlm(self.name), max_length=models.max_length, dtype=models.dtype, device=models.device
+                model=models.vlm(self.name),
+                max_length=models.max_length,
+                dtype=models.dtype,
+                view=models.view,
+                device=models.device,
             ),
         )
 

@@ -55,10 +55,15 @@ class DICS(Recipe):
         from hf_select.embedding.hidden import HiddenEmbedding
         from hf_select.scoring.answer_loss import AnswerLoss
 
-        options = {"max_length": models.max_length, "dtype": models.dtype, "device": models.device}
-        model = models.vlm(self.name)
+        options = {
+            "model": models.vlm(self.name),
+            "max_length": models.max_length,
+            "dtype": models.dtype,
+            "view": models.view,
+            "device": models.device,
+        }
         contexts = ("full", "no_image", "inverse", "inverse_no_answer")
-        return AnswerLoss(model=model, contexts=contexts, **options), HiddenEmbedding.last(model=model, **options)
+        return AnswerLoss(contexts=contexts, **options), HiddenEmbedding.last(**options)
 
     def sampler(self) -> FarthestPointSampler:
         """The decision, once the columns are there."""

@@ -57,7 +57,11 @@ class Prism(Recipe):
 
         return (
             HiddenEmbedding.shallow(
-                model=models.vlm(self.name), max_length=models.max_length, dtype=models.dtype, device=models.device
+                model=models.vlm(self.name),
+                max_length=models.max_length,
+                dtype=models.dtype,
+                view=models.view,
+                device=models.device,
             ),
         )
 

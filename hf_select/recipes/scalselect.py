@@ -57,7 +57,11 @@ class ScalSelect(Recipe):
 
         return (
             HiddenEmbedding.attended(
-                model=models.vlm(self.name), max_length=models.max_length, dtype=models.dtype, device=models.device
+                model=models.vlm(self.name),
+                max_length=models.max_length,
+                dtype=models.dtype,
+                view=models.view,
+                device=models.device,
             ),
         )
 

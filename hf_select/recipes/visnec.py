@@ -62,9 +62,11 @@ class VisNec(Recipe):
             contexts=("full", "no_image"),
             max_length=models.max_length,
             dtype=models.dtype,
+            view=models.view,
             device=models.device,
         )
-        return losses, TextEmbedding(model=models.text_encoder, max_length=256, device=models.device)
+        questions = TextEmbedding(model=models.text_encoder, max_length=256, view=models.view, device=models.device)
+        return losses, questions
 
     def sampler(self) -> GroupedSampler:
         """The decision, once the columns are there."""
