@@ -13,6 +13,7 @@ from hf_select.evaluation.suite import load_suite, suite_names
 
 CLASSES: dict[str, dict[str, str]] = {
     "scorers": {
+        "AnswerLength": "hf_select.scoring.answer_length",
         "AnswerLoss": "hf_select.scoring.answer_loss",
         "InstructionRelevance": "hf_select.scoring.instruction_relevance",
         "ImageHash": "hf_select.scoring.image_hash",

@@ -70,12 +70,13 @@ class About(_About, total=False):
         pool_revision: Its commit; None for files.
         pool_rows: Its rows.
         method: `name`, `paper` and every choice.
-        model: The pretrained model.
+        model: The pretrained model; "" where the choice looked at none.
         budget: What could be kept, as it was given.
         seed: Decides all draws.
         tasks: The per-task table.
         pool_split: Split of a Hub pool.
         pool_config: Configuration of a Hub pool.
+        seed_model: Whether the model was tuned on some first rows before it judged the others; else assumed so.
         known: What is known of the paper's method, for a reading of it.
         unknown: What is not, and was decided here.
         scorers: Where the scores come from.
@@ -90,6 +91,7 @@ class About(_About, total=False):
 
     pool_split: str
     pool_config: str
+    seed_model: bool
     known: Sequence[str]
     unknown: Sequence[str]
     scorers: Sequence[ScorerEntry]

@@ -12,20 +12,21 @@ that the paper's own choice is a change of configuration.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from hf_select.errors import UnknownName, UsageError
-from hf_select.recipes.pipeline import Pipeline
-from hf_select.recipes.tables import scorer_entry, task_table
+from hf_select.recipes.recipe import Cost, Models, Recipe
+from hf_select.recipes.scored_run import ScoredRun, run_scored, seed_subset
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from datasets import Dataset
 
+    from hf_select.recipes.pipeline import Pipeline
     from hf_select.sampling.budget import Budget
     from hf_select.sampling.selection import Selection
+    from hf_select.scoring.scorer import Scorer
     from hf_select.training.config import FitConfig
 
 Necessity = Literal["loss", "loss_sum", "perplexity", "ifd", "visual"]
@@ -41,7 +42,7 @@ CONTEXTS: dict[str, tuple[str, ...]] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class MLLMSelector:
+class MLLMSelector(Recipe):
     """Seed subset, necessity under the seed model, necessity bins, grouped sampling: a reading of arXiv 2503.20502.
 
     Used alone it chooses from a table that is scored already; `run_mllm_selector` does the whole recipe.
@@ -65,7 +66,9 @@ class MLLMSelector:
         duplicates: "drop" chooses at most one of the exact copies of a row, "keep" counts copies as rows.
     """
 
+    name: ClassVar[str] = "mllm_selector"
     paper: ClassVar[str] = "reading of arXiv 2503.20502"
+    cost: ClassVar[Cost] = Cost(forwards=1, tuned=0.05)
 
     seed_fraction: float = 0.05
     necessity: Necessity = "loss"
@@ -95,14 +98,30 @@ class MLLMSelector:
             facts: Columns `row_key`, `row_task`, `row_status` of the whole pool.
             seed: Decides the draw; the same rows come whatever the pool's order.
         """
-        from hf_select.sampling.budget import Budget
-        from hf_select.sampling.uniform import Uniform
+        return seed_subset(facts, self.seed_fraction, seed=seed, duplicates=self.duplicates)
 
-        sampler = Uniform(stage="seed", duplicates=self.duplicates)
-        return sampler.select(facts, Budget(f"{self.seed_fraction * 100:.10g}%"), seed=seed)
+    def scorers(self, models: Models) -> tuple[Scorer, ...]:
+        """The losses that the necessity score is computed from; `models.model` is the seed model."""
+        from hf_select.scoring.answer_loss import AnswerLoss
+
+        return (
+            AnswerLoss(
+                model=models.vlm(self.name),
+                contexts=self.contexts,
+                max_length=models.max_length,
+                dtype=models.dtype,
+                view=models.view,
+                device=models.device,
+            ),
+        )
 
     def select(
-        self, scored: Dataset | pa.Table, budget: Budget, *, seed: int = 0, include: Sequence[str] = ()
+        self,
+        scored: Dataset | pa.Table,
+        budget: Budget | str | int,
+        *,
+        seed: int = 0,
+        include: Sequence[str] = (),
     ) -> Selection:
         """Choose `budget` rows by necessity-based grouped sampling.
 
@@ -145,10 +164,6 @@ class MLLMSelector:
         ]
         return table.set_column(table.column_names.index("row_status"), "row_status", pa.array(status, pa.string()))
 
-    def describe(self) -> dict[str, Any]:
-        """Return the method's entry of a recipe: its name, what it is a reading of, and every choice."""
-        return {"name": "mllm_selector", "paper": self.paper, **asdict(self)}
-
 
 KNOWN = (
     "a uniform random subset tunes the seed model",
@@ -171,25 +186,6 @@ UNKNOWN = (
 )
 
 
-@dataclass(frozen=True)
-class MLLMSelectorRun:
-    """What a run of the whole recipe gave.
-
-    Attributes:
-        selection: The chosen rows, seed rows first.
-        subset: The folder that `load_dataset` reads.
-        seed_model: The checkpoint of the seed model.
-        final_model: The checkpoint tuned on the subset, or None if that was not asked for.
-        tasks: One entry a task: pool rows, usable rows, picked rows, mean necessity.
-    """
-
-    selection: Selection
-    subset: Path
-    seed_model: Path
-    final_model: Path | None
-    tasks: list[dict[str, Any]]
-
-
 def run_mllm_selector(
     pipeline: Pipeline,
     model: str,
@@ -201,7 +197,7 @@ def run_mllm_selector(
     revision: str | None = None,
     score_dtype: str = "auto",
     final_fit: bool = False,
-) -> MLLMSelectorRun:
+) -> ScoredRun:
     """Run the recipe end to end; every stage is cached in the pipeline's folder and resumes alone.
 
     seed subset -> seed model -> necessity of every row -> grouped sampling -> subset folder [-> final model].
@@ -219,42 +215,15 @@ def run_mllm_selector(
 
     Cost: one fit on `seed_fraction` of the pool and one forward pass a row and context over the whole pool.
     """
-    from hf_select.scoring.answer_loss import AnswerLoss
-
-    facts = pipeline.check()
-    seed_rows = pipeline.choose(
-        "seed", {"seed_fraction": method.seed_fraction, "seed": seed}, lambda: method.choose_seed(facts, seed=seed)
+    return run_scored(
+        pipeline,
+        method,
+        budget,
+        models=Models(model=model, max_length=fit.max_length, dtype=score_dtype),
+        fit=fit,
+        seed_fraction=method.seed_fraction,
+        seed=seed,
+        revision=revision,
+        final_fit=final_fit,
+        about={"known": KNOWN, "unknown": UNKNOWN, "limits": LIMITS},
     )
-    seed_model = pipeline.fit("seed", model, revision, seed_rows, fit)
-    scorer = AnswerLoss(
-        model=str(seed_model),
-        contexts=method.contexts,
-        max_length=fit.max_length,
-        dtype=score_dtype,
-        view=pipeline.source.view,
-        device=pipeline.device,
-    )
-    scored = pipeline.score("score", scorer)
-    choices = {"method": method.describe(), "budget": str(budget), "seed": seed, "scorer": scorer.identity()}
-    keys = seed_rows.table["key"].to_pylist()
-    picked = pipeline.choose(
-        "select", choices | {"seed_rows": keys}, lambda: method.select(scored, budget, seed=seed, include=keys)
-    )
-    tasks = task_table(scored, picked, method.necessity)
-    about = {
-        "pool": pipeline.source.name,
-        "pool_revision": pipeline.pool_revision,
-        "method": method.describe(),
-        "known": KNOWN,
-        "unknown": UNKNOWN,
-        "model": Path(model).name if Path(model).exists() else model,
-        "budget": str(budget),
-        "seed": seed,
-        "tasks": tasks,
-        "pool_rows": len(scored),
-        "scorers": [scorer_entry(scorer)],
-        "limits": LIMITS,
-    } | pipeline.about
-    subset = pipeline.save("subset", picked, about, scored="score")
-    final_model = pipeline.fit("final", model, revision, picked, fit) if final_fit else None
-    return MLLMSelectorRun(picked, pipeline.path / subset.summary["path"], seed_model, final_model, tasks)

@@ -202,10 +202,19 @@ class Pipeline:
         self.folder.stage(f"fit-{name}", inputs, work)
         return out
 
-    def score(self, name: str, scorer: Scorer) -> pa.Table:
-        """Score the whole pool; return facts and score columns. A kill costs the shard that was open."""
-        inputs = self.pool_identity() | {"scorer": scorer.identity()}
-        self.folder.stage(name, inputs, lambda: self._write_columns(f"{name}.parquet", (scorer,)))
+    def score(self, name: str, *scorers: Scorer) -> pa.Table:
+        """Score the whole pool; return facts and score columns. A kill costs the shard that was open.
+
+        Each of several scorers has a stage of its own, NAME-NUMBER-CLASS; then NAME puts their columns together.
+        """
+        told = [scorer.identity() for scorer in scorers]
+        if len(scorers) > 1:
+            for number, (scorer, identity) in enumerate(zip(scorers, told, strict=True), 1):
+                inputs = self.pool_identity() | {"scorer": identity}
+                stage = f"{name}-{number}-{type(scorer).__name__}"
+                self.folder.stage(stage, inputs, lambda scorer=scorer: self._computed((scorer,))[1])
+        inputs = self.pool_identity() | ({"scorer": told[0]} if len(told) == 1 else {"scorers": told})
+        self.folder.stage(name, inputs, lambda: self._write_columns(f"{name}.parquet", scorers))
         return self._columns(f"{name}.parquet")
 
     def save(
@@ -232,10 +241,8 @@ class Pipeline:
         inputs |= {} if rows is None else {"rows": rows._fingerprint}
         return self.folder.stage(name, inputs, work)
 
-    def _write_columns(self, file: str, scorers: tuple[Scorer, ...]) -> dict[str, Any]:
-        import pyarrow.parquet as pq
-
-        from hf_select.sampling.left_out import mark_left_out
+    def _computed(self, scorers: tuple[Scorer, ...]) -> tuple[Dataset, dict[str, Any]]:
+        """Facts and the scorers' columns, from the shards that are there, and what was computed."""
         from hf_select.scoring.run import ScoreStats, score_columns
 
         stats = ScoreStats()
@@ -248,9 +255,17 @@ class Pipeline:
             cache_dir=self.path / "shards",
             stats=stats,
         )
+        return columns, {"rows": len(columns), **asdict(stats)}
+
+    def _write_columns(self, file: str, scorers: tuple[Scorer, ...]) -> dict[str, Any]:
+        import pyarrow.parquet as pq
+
+        from hf_select.sampling.left_out import mark_left_out
+
+        columns, summary = self._computed(scorers)
         with replacing(self.path / file) as part:
             pq.write_table(mark_left_out(columns.with_format("arrow")[:], self.without), part)
-        return {"rows": len(columns), **asdict(stats)}
+        return summary
 
     def _columns(self, file: str) -> pa.Table:
         import pyarrow.parquet as pq

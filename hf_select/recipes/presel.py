@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from hf_select.errors import UnknownName, UsageError
 from hf_select.pool.row import OK
+from hf_select.recipes.recipe import Cost
 from hf_select.recipes.tables import NO_TASK
 
 if TYPE_CHECKING:
@@ -67,7 +68,9 @@ taken as they are |
         duplicates: "drop" or "keep"; None for the preset's.
     """
 
+    name: ClassVar[str] = "presel"
     paper: ClassVar[str] = "arXiv 2503.07591"
+    cost: ClassVar[Cost] = Cost(forwards=0.1, encoders=("image",), tuned=0.05, instructions=False)
 
     preset: Literal["safe", "paper", "paper-vision-flan"] = "safe"
     reference_fraction: float = 0.05
@@ -172,7 +175,7 @@ taken as they are |
 
     def describe(self) -> dict[str, Any]:
         """Return the method's entry of a recipe: its name, its paper, and every choice."""
-        return {"name": "presel", "paper": self.paper, **asdict(self)}
+        return {"name": self.name, "paper": self.paper, **asdict(self)}
 
 
 def _column(table: Dataset | pa.Table, name: str) -> list[Any]:

@@ -37,7 +37,8 @@ class Cost:
 
     def render(self) -> str:
         """The cost in a few words."""
-        parts = [f"{self.forwards:g} forward passes a row"] if self.forwards else []
+        passes = "pass" if self.forwards == 1 else "passes"
+        parts = [f"{self.forwards:g} forward {passes} a row"] if self.forwards else []
         parts += [f"one pass of a {name} encoder" for name in self.encoders]
         parts += [f"a fit on {self.tuned:.0%} of the pool"] if self.tuned else []
         return ", ".join(parts) or "nothing"

@@ -18,13 +18,14 @@ NO_TASK = "(no task)"
 """Name of the rows without a task label, as samplers call their group."""
 
 
-def task_table(scored: pa.Table, picked: Selection, score: str) -> list[dict[str, Any]]:
+def task_table(scored: pa.Table, picked: Selection, score: str | None) -> list[dict[str, Any]]:
     """Count rows and picks of every task.
 
     Args:
         scored: Columns `row_key`, `row_task`, `row_status` and those that `score` is derived from.
         picked: The selection made from `scored`.
-        score: The derived score whose mean is shown, as in `hf_select.sampling.derive.derived`.
+        score: The score whose mean is shown: a numeric column, or a scorer's prefix and a kind of
+            `hf_select.sampling.derive.derived`; None for none.
 
     Returns:
         One dict a task, largest first: task, rows, usable, picked, share (picked of rows), and the mean score of the
@@ -32,9 +33,7 @@ def task_table(scored: pa.Table, picked: Selection, score: str) -> list[dict[str
     """
     import numpy as np
 
-    from hf_select.sampling.derive import derived
-
-    scores = np.asarray(derived(scored, score), dtype=np.float64)
+    scores = np.full(len(scored), np.nan) if score is None else _scores(scored, score)
     known = np.isfinite(scores)
 
     def mean(rows: np.ndarray) -> float | None:
@@ -83,6 +82,18 @@ def scorer_entry(scorer: Scorer) -> dict[str, Any]:
     model = Path(scorer.model).name if Path(scorer.model).exists() else scorer.model
     entry = {"name": type(scorer).__name__, "version": scorer.scoring_version, "model": model, "weights": sha}
     return entry | {"dtype": resolved.get("dtype", "unknown")}
+
+
+def _scores(scored: pa.Table, score: str) -> np.ndarray:
+    """The score of every row, float64, NaN where there is none."""
+    import pyarrow as pa
+
+    from hf_select.sampling.derive import derived, split_name
+
+    found = None if score in scored.column_names else split_name(score, scored.column_names)
+    if found:
+        return derived(scored, found[1], found[0])
+    return scored[score].cast(pa.float64()).to_numpy(zero_copy_only=False)
 
 
 def _counts(facts: pa.Table, picked: Selection) -> Iterator[tuple[dict[str, Any], np.ndarray, np.ndarray]]:

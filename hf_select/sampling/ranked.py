@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -36,12 +37,25 @@ class Ranked(Sampler):
 
 @dataclass(frozen=True, kw_only=True)
 class Top(Ranked):
-    """The rows with the highest scores; equal scores by row key, ascending."""
+    """The rows with the highest scores; equal scores by row key, ascending.
+
+    Attributes:
+        limit: Rows with a score above it are left out, counted as "above LIMIT"; None for no limit.
+    """
 
     reason: ClassVar[str] = "top"
+    limit: float | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.limit is not None and not math.isfinite(self.limit):
+            raise UsageError(f"limit is the largest score that may be chosen, or None for no limit, not {self.limit}")
 
     def _plan(self, rows: ScoredRows, scores: np.ndarray | None, free: np.ndarray, seed: int, left: int | None) -> Plan:
-        return grouped_plan(rows, free[ascending(-scores[free])], self.group)
+        within = free if self.limit is None else free[scores[free] <= self.limit]
+        plan = grouped_plan(rows, within[ascending(-scores[within])], self.group)
+        above = free.size - within.size
+        return replace(plan, rejected={f"above {self.limit:g}": above}) if above else plan
 
 
 @dataclass(frozen=True, kw_only=True)
