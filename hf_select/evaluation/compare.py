@@ -139,7 +139,7 @@ def compare(
     Cost: O(2,000 x documents x runs).
     """
     models, baselines = _runs(model), _runs(baseline)
-    _comparable([*models, *baselines, *([full] if full else [])])
+    comparable([*models, *baselines, *([full] if full else [])])
     names = [t.task for t in models[0].tasks if all(_has(run, t.task) for run in [*models, *baselines])]
     if not names:
         raise UsageError("the reports have no task in common: evaluate both models on one suite.")
@@ -149,18 +149,21 @@ def compare(
         entry, resampled = _task(name, models, baselines, rng)
         entries.append(entry)
         draws.append(resampled)
-    entries.append(_mean(entries, draws))
+    known = [drawn for drawn in draws if drawn is not None]
+    entries.append(mean_of_tasks(entries, np.mean(known, axis=0) if len(known) == len(draws) else None))
     rel = None if full is None else relative(models, full, names)
     return Comparison(models[0].model, baselines[0].model, (len(models), len(baselines)), tuple(entries), rel)
 
 
-def relative(models: Sequence[EvalReport], full: EvalReport, names: Sequence[str]) -> Rel:
-    """Compute Rel. of `models` (mean over them) against `full` by both definitions."""
-    used = [name for name in names if _has(full, name) and full[name].percent != 0]
+def relative(models: Sequence[EvalReport], full: EvalReport | Sequence[EvalReport], names: Sequence[str]) -> Rel:
+    """Compute Rel. of `models` against `full`, each the mean over its runs, by both definitions."""
+    fulls = _runs(full)
+    tops = {name: np.mean([run[name].percent for run in fulls]) for name in names if all(_has(r, name) for r in fulls)}
+    used = [name for name, top in tops.items() if top != 0]
     if not used:
         raise UsageError("the full-data model has no score above 0 on these tasks: Rel. is not defined.")
     mine = np.array([np.mean([run[name].percent for run in models]) for name in used])
-    top = np.array([full[name].percent for name in used])
+    top = np.array([tops[name] for name in used])
     return Rel(float(100 * (mine / top).mean()), float(100 * mine.mean() / top.mean()), tuple(used))
 
 
@@ -175,7 +178,7 @@ def _has(report: EvalReport, task: str) -> bool:
     return any(result.task == task for result in report.tasks)
 
 
-def _comparable(reports: Sequence[EvalReport]) -> None:
+def comparable(reports: Sequence[EvalReport]) -> None:
     """Refuse to compare what was measured differently."""
     first = reports[0]
     harness = first.versions.get("lmms-eval")
@@ -205,20 +208,20 @@ def _task(
     value, other = (float(np.mean([t.percent for t in results])) for results in (of_models, of_baselines))
     scores = [[run.scores(name) for run in runs] for runs in (models, baselines)]
     documents = sorted(set.intersection(*(set(of_run) for side in scores for of_run in side)))
-    if not documents or not _is_mean(of_models[0], scores[0][0]):
+    if not documents or not is_mean(of_models[0], list(scores[0][0].values())):
         return Difference(name, value, other, value - other, None, None, 0, 0, of_models[0].n), None
     per_document = [np.array([[of_run[d] for d in documents] for of_run in side]) for side in scores]
     points = 100 / of_models[0].scale
     gap = per_document[0].mean(axis=0) - per_document[1].mean(axis=0)
     drawn = np.array([_resampled(per_document, rng) for _ in range(RESAMPLES)]) * points
-    low, high = _ends(drawn)
+    low, high = interval(drawn)
     wins, losses = int((gap > 0).sum()), int((gap < 0).sum())
     return Difference(name, value, other, value - other, low, high, wins, losses, len(documents)), drawn
 
 
-def _is_mean(result: TaskResult, scores: dict[str, float]) -> bool:
+def is_mean(result: TaskResult, scores: Sequence[float]) -> bool:
     """Whether the task's value is the mean of its documents' scores, so that resampling documents resamples it."""
-    return bool(scores) and abs(np.mean(list(scores.values())) - result.value) <= 1e-6 * max(1.0, result.scale)
+    return len(scores) > 0 and bool(abs(np.mean(scores) - result.value) <= 1e-6 * max(1.0, result.scale))
 
 
 def _resampled(sides: list[np.ndarray], rng: np.random.Generator) -> float:
@@ -230,16 +233,16 @@ def _resampled(sides: list[np.ndarray], rng: np.random.Generator) -> float:
     return float(means[0] - means[1])
 
 
-def _ends(drawn: np.ndarray) -> tuple[float, float]:
-    tail = (1 - LEVEL) / 2
+def interval(drawn: np.ndarray, level: float = LEVEL) -> tuple[float, float]:
+    """The ends of the middle `level` of resampled values."""
+    tail = (1 - level) / 2
     low, high = np.quantile(drawn, [tail, 1 - tail])
     return float(low), float(high)
 
 
-def _mean(entries: list[Difference], draws: list[np.ndarray | None]) -> Difference:
-    low = high = None
-    if all(drawn is not None for drawn in draws):
-        low, high = _ends(np.mean(draws, axis=0))
+def mean_of_tasks(entries: Sequence[Difference], drawn: np.ndarray | None) -> Difference:
+    """The entry of the mean over tasks, each counting the same; `drawn` are its resampled differences, if there are."""
+    low, high = (None, None) if drawn is None else interval(drawn)
     model, baseline = (float(np.mean([getattr(e, side) for e in entries])) for side in ("model", "baseline"))
     totals = {what: sum(getattr(e, what) for e in entries) for what in ("wins", "losses", "n")}
     return Difference("mean of tasks", model, baseline, model - baseline, low, high, **totals)

@@ -40,7 +40,7 @@ def score_histogram(scores: np.ndarray, picked: np.ndarray, name: str) -> bytes:
     axes.set_xlabel(plain(name))
     axes.set_ylabel("rows")
     axes.legend()
-    return _png(figure)
+    return png(figure)
 
 
 def task_shares(tasks: Sequence[Mapping[str, Any]]) -> bytes:
@@ -56,11 +56,11 @@ def task_shares(tasks: Sequence[Mapping[str, Any]]) -> bytes:
     whole = [sum(entry[what] for entry in tasks) or 1 for what in ("rows", "picked")]
     axes.barh(at - 0.2, 100 * rows / whole[0], 0.4, color=_ALL, label="pool")
     axes.barh(at + 0.2, 100 * picked / whole[1], 0.4, color=_PICKED, label="subset")
-    axes.set_yticks(at, [_label(entry["task"]) for entry in shown])
+    axes.set_yticks(at, [label(entry["task"]) for entry in shown])
     axes.invert_yaxis()
     axes.set_xlabel("share in %")
     axes.legend()
-    return _png(figure)
+    return png(figure)
 
 
 def differences(tasks: Sequence[Mapping[str, Any]], model: str, baseline: str) -> bytes:
@@ -77,29 +77,41 @@ def differences(tasks: Sequence[Mapping[str, Any]], model: str, baseline: str) -
     ends = [[entry["difference"] if entry[end] is None else entry[end] for entry in tasks] for end in ("low", "high")]
     axes.axvline(0, color=_ALL)
     axes.errorbar(middle, at, xerr=[middle - ends[0], ends[1] - middle], fmt="o", color=_PICKED, capsize=3)
-    axes.set_yticks(at, [_label(entry["task"]) for entry in tasks])
+    axes.set_yticks(at, [label(entry["task"]) for entry in tasks])
     axes.invert_yaxis()
-    axes.set_xlabel(f"{_label(model)} minus {_label(baseline)}, points of 0 to 100")
-    return _png(figure)
+    axes.set_xlabel(f"{label(model)} minus {label(baseline)}, points of 0 to 100")
+    return png(figure)
 
 
-def _label(task: str) -> str:
+def label(task: str) -> str:
+    """A name as a plot shows it: one line of at most 40 characters, never read as a formula."""
     name = plain(task)
     # A pair of dollars would be typeset as a formula.
     return (name if len(name) <= 40 else name[:39] + "…").replace("$", r"\$")
 
 
-def _axes(width: float, height: float) -> tuple[Figure, Any]:
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure of this size in inches, with no window.
+
+    Raises:
+        MissingExtra: matplotlib isn't installed.
+    """
     require("matplotlib", "report")
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure((width, height), dpi=120, layout="constrained")
     FigureCanvasAgg(figure)
-    return figure, figure.subplots()
+    return figure
 
 
-def _png(figure: Figure) -> bytes:
+def png(figure: Figure) -> bytes:
+    """The figure as a PNG file, the same bytes each time."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()
+
+
+def _axes(width: float, height: float) -> tuple[Figure, Any]:
+    figure = new_figure(width, height)
+    return figure, figure.subplots()
