@@ -10,6 +10,7 @@ from pathlib import Path
 
 from hf_select.errors import UnknownName
 from hf_select.evaluation.suite import load_suite, suite_names
+from hf_select.recipes.catalogue import RECIPES
 
 CLASSES: dict[str, dict[str, str]] = {
     "scorers": {
@@ -19,6 +20,7 @@ CLASSES: dict[str, dict[str, str]] = {
         "ImageHash": "hf_select.scoring.image_hash",
         "QuestionText": "hf_select.scoring.question_text",
         "TokenCount": "hf_select.scoring.token_count",
+        "TokenStats": "hf_select.scoring.token_stats",
         "RowFacts": "hf_select.scoring.row_facts",
     },
     "embedders": {
@@ -41,23 +43,10 @@ CLASSES: dict[str, dict[str, str]] = {
         "SemDeDupSampler": "hf_select.sampling.semdedup",
         "TypicalitySampler": "hf_select.sampling.typicality",
     },
-    "recipes": {
-        "MLLMSelector": "hf_select.recipes.mllm_selector",
-        "PreSel": "hf_select.recipes.presel",
-        "SemDeDup": "hf_select.recipes.semdedup",
-        "TypiClust": "hf_select.recipes.typiclust",
-        "SelfSup": "hf_select.recipes.self_sup",
-        "D2Pruning": "hf_select.recipes.d2",
-        "Coincide": "hf_select.recipes.coincide",
-        "DICS": "hf_select.recipes.dics",
-        "Prism": "hf_select.recipes.prism",
-        "ScalSelect": "hf_select.recipes.scalselect",
-        "VisNec": "hf_select.recipes.visnec",
-    },
 }
-"""Kind -> class -> module. A new scorer, embedder, sampler or recipe adds its line here."""
+"""Kind -> class -> module. A new scorer, embedder or sampler adds its line here; recipes are in their own catalogue."""
 
-KINDS = (*CLASSES, "suites")
+KINDS = (*CLASSES, "recipes", "suites")
 
 
 @dataclass(frozen=True)
@@ -66,13 +55,15 @@ class Entry:
 
     Attributes:
         kind: One of `KINDS`.
-        name: As typed.
+        name: The class, or the suite as typed.
         module: The module that defines the class, or "" for a suite.
+        typed: What `hf-select run` calls a recipe, "" for everything else.
     """
 
     kind: str
     name: str
     module: str = ""
+    typed: str = ""
 
     @cached_property
     def _class(self) -> ast.ClassDef:
@@ -104,13 +95,19 @@ class Entry:
 def entries(kind: str | None = None) -> list[Entry]:
     """Return everything, or everything of one kind, in the order of the catalogue."""
     found = [Entry(of, name, module) for of, classes in CLASSES.items() for name, module in classes.items()]
+    for typed, place in RECIPES.items():
+        module, _, name = place.rpartition(".")
+        found.append(Entry("recipes", name, f"hf_select.recipes.{module}", typed))
     found += [Entry("suites", name) for name in suite_names()]
     return [entry for entry in found if kind in (None, entry.kind)]
 
 
 def entry(name: str) -> Entry:
-    """Return the entry called `name`, or raise `UnknownName`."""
-    found = {item.name: item for item in entries()}
+    """Return the entry called `name`, or raise `UnknownName`.
+
+    A recipe goes by its class and by what `hf-select run` calls it, but for "presel", which is a suite.
+    """
+    found = {item.typed: item for item in entries("recipes")} | {item.name: item for item in entries()}
     if name not in found:
         raise UnknownName("name", name, found)
     return found[name]

@@ -141,16 +141,17 @@ class Flag:
 def flags_of(options: type) -> list[Flag]:
     """Take the fields of an options class apart, in the order of `--help`.
 
-    Required ones come first, then those that the class itself declares, then inherited ones (a dataclass has its
-    bases' fields first, and these are the less particular).
+    Required ones come first, then those that the class itself declares, then those of its bases, the nearest first (a
+    dataclass has its bases' fields first, and these are the less particular).
 
     Raises:
         TypeError: A type that can't be a flag.
     """
     hints = typing.get_type_hints(options)
-    own = inspect.get_annotations(options)
+    declared = [inspect.get_annotations(kind) for kind in options.__mro__]
+    nearest = {name: depth for depth, names in reversed(list(enumerate(declared))) for name in names}
     flags = [_flag(f, hints[f.name]) for f in dataclasses.fields(options) if f.init]
-    return sorted(flags, key=lambda flag: (not flag.required, flag.name not in own))
+    return sorted(flags, key=lambda flag: (not flag.required, nearest[flag.name]))
 
 
 def _flag(field: dataclasses.Field, hint: Any) -> Flag:

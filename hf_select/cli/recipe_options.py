@@ -57,7 +57,7 @@ class RecipeOptions(FitOptions, PoolOptions):
         words = ["hf-select run", self.recipe]
         for setting in fields(self):
             value, default = getattr(self, setting.name), setting.default
-            if setting.name in _NOT_SHOWN or value == default or value is None:
+            if setting.name in _NOT_SHOWN or value == default or value in (None, []):
                 continue
             flag = "--" + setting.name.replace("_", "-")
             if isinstance(value, bool):

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from hf_select.cli.command import option
 from hf_select.cli.fit_options import fit_config
-from hf_select.cli.recipe_options import RecipeOptions, number
-from hf_select.text import table
+from hf_select.cli.recipe_options import RecipeOptions
+from hf_select.cli.run_recipe import show_scored
 
 if TYPE_CHECKING:
     from hf_select.cli.output import Output
@@ -61,28 +61,7 @@ def run_mllm_selector(options: MLLMSelectorOptions, out: Output) -> int:
             score_dtype=options.score_dtype,
             final_fit=options.final_fit,
         )
-    rows = [
-        [entry["task"], entry["rows"], entry["usable"], entry["picked"], f"{entry['share']:.1%}"]
-        + [number(entry["mean_score"]), number(entry["mean_score_picked"])]
-        for entry in result.tasks
-    ]
-    heads = ["task", "pool rows", "usable", "picked", "share", f"mean {method.necessity}", "of the picked"]
-    total = len(result.selection)
-    lines = [table(heads, rows), "", f"{total:,} rows of {sum(entry['rows'] for entry in result.tasks):,} ({budget})"]
-    lines += [f"note: {note}" for note in result.selection.notes]
-    lines += [f"subset: {result.subset}", f"seed model: {result.seed_model}"]
-    if result.final_model is not None:
-        lines.append(f"final model: {result.final_model}")
-    data = {
-        "rows": total,
-        "subset": str(result.subset),
-        "seed_model": str(result.seed_model),
-        "final_model": None if result.final_model is None else str(result.final_model),
-        "tasks": result.tasks,
-        "notes": list(result.selection.notes),
-        "rejected": dict(result.selection.rejected),
-    }
-    out.result(human="\n".join(lines), data=data, quiet=str(result.subset))
+    show_scored(result, options, out, score=method.necessity)
     return 0
 
 

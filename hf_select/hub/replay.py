@@ -27,17 +27,26 @@ SAMPLERS = {
     "GreedyMMDSampler": "greedy_mmd",
     "GroupedSampler": "grouped",
     "LeverageSampler": "leverage",
+    "MessagePassingSampler": "message_passing",
     "Middle": "ranked",
+    "PrototypeSampler": "prototypes",
+    "SemDeDupSampler": "semdedup",
     "Top": "ranked",
+    "TypicalitySampler": "typicality",
     "Uniform": "uniform",
 }
 """The samplers a recipe may name; a recipe is data, and no other class is ever looked up."""
 
 SCORERS = {
+    "AnswerLength": "scoring.answer_length",
     "AnswerLoss": "scoring.answer_loss",
+    "HiddenEmbedding": "embedding.hidden",
     "ImageEmbedding": "embedding.image",
     "InstructionRelevance": "scoring.instruction_relevance",
+    "PairSimilarity": "scoring.pair_similarity",
     "TextEmbedding": "embedding.text",
+    "TokenCount": "scoring.token_count",
+    "TokenStats": "scoring.token_stats",
 }
 """The scorers whose versions a recipe is compared with."""
 

@@ -61,7 +61,7 @@ class Measured:
 
     def render(self) -> str:
         """The difference with its interval."""
-        return f"{self.diff:+.2f} points to random ({self.low:+.2f} to {self.high:+.2f}) at {self.budget:.3g}"
+        return f"{self.diff:+.2f} points to random ({self.low:+.2f} to {self.high:+.2f}) at {self.budget:.0%}"
 
 
 def recipe_names() -> tuple[str, ...]:

@@ -100,7 +100,7 @@ def run_scored(
 
     Cost: that of the recipe (`recipe.cost`), and one fit on `seed_fraction` of the pool.
     """
-    _refuse_needless(recipe, models, seed_fraction, final_fit)
+    refuse_needless(recipe, models, seed_fraction, final_fit)
     models = replace(models, view=pipeline.source.view, device=pipeline.device)
     facts = pipeline.check()
     given, seed_model, keys = models, None, []
@@ -150,7 +150,8 @@ def limits_of(recipe: Recipe) -> list[str]:
     return [" ".join(text.split()) for text in paragraphs if text.startswith(FAILS)]
 
 
-def _refuse_needless(recipe: Recipe, models: Models, seed_fraction: float, final_fit: bool) -> None:
+def refuse_needless(recipe: Recipe, models: Models, seed_fraction: float, final_fit: bool) -> None:
+    """Raise `UsageError` where a run of these can't work or would tune a model that nothing looks at."""
     if not 0 <= seed_fraction < 1:
         raise UsageError(f"seed_fraction is {seed_fraction}; it must lie between 0 and 1, such as 0.05, or be 0.")
     if seed_fraction > 0 and not recipe.cost.forwards:
@@ -174,9 +175,9 @@ def _scorers(recipe: Recipe, models: Models, revision: str | None, budget: Budge
     scorers = recipe.scorers(models)
     if budget.kind == "tokens" and not any("n_tokens" in scorer.adds for scorer in scorers):
         scorers = (*scorers, TokenCount(model=models.vlm("a budget in tokens")))
-    own = {"view": models.view}
     return tuple(
-        replace(scorer, **own, **({"revision": revision} if scorer.model == models.model else {})) for scorer in scorers
+        replace(scorer, view=models.view, **({"revision": revision} if scorer.model == models.model else {}))
+        for scorer in scorers
     )
 
 
