@@ -21,7 +21,6 @@ from hf_select.recipes.recipe import Cost
 from hf_select.sampling.sampler import Sampler
 from hf_select.scoring.scorer import Scorer
 
-
 OWN = {"adds", "_plan"}
 """What a scorer or sampler writes itself, and a base that several share doesn't."""
 
