@@ -97,12 +97,12 @@ def plain_way(model: object, processor: object, rows: list) -> list[float]:
 
 
 def our_way(model: object, processor: object, rows: list) -> list[float]:
-    """Score with the loss engine."""
+    """Score with the engine."""
     from hf_select.scoring.encode import ChatEncoder
-    from hf_select.scoring.engine import LossEngine
+    from hf_select.scoring.engine import AnswerEngine
 
-    results = LossEngine(model, ChatEncoder(processor), CONTEXTS).score(rows)
-    return [result.losses[context][0] for context in CONTEXTS for result in results]
+    results = AnswerEngine(model, ChatEncoder(processor), CONTEXTS).score(rows)
+    return [result.facts[context][0] for context in CONTEXTS for result in results]
 
 
 def main() -> None:

@@ -33,6 +33,7 @@ _PUBLIC = {
     "Selection": "hf_select.sampling.selection",
     "TextEmbedding": "hf_select.embedding.text",
     "TokenCount": "hf_select.scoring.token_count",
+    "TokenStats": "hf_select.scoring.token_stats",
     "Top": "hf_select.sampling.ranked",
     "Uniform": "hf_select.sampling.uniform",
     "check_pool": "hf_select.pool.check",

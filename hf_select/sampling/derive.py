@@ -24,6 +24,9 @@ KINDS: dict[str, tuple[str, ...]] = {
     "irs": ("full", "no_question"),
     "irs_joined": ("full", "joined_answers"),
     "visual": ("full", "no_image"),
+    "vic": ("full", "no_image"),
+    "ric": ("inverse", "inverse_no_answer"),
+    "dic": ("full", "no_image", "inverse", "inverse_no_answer"),
 }
 """The contexts each kind reads; `loss_{context}` (sum, nats) and `tokens_{context}` (count) are columns."""
 
@@ -48,7 +51,9 @@ def derived(table: pa.Table | Dataset, kind: str, prefix: str = "") -> np.ndarra
 
     With L the mean negative log-likelihood of the answer per supervised token: "loss" is L(full), "loss_sum" its sum
     over tokens, "perplexity" exp L(full), "ifd" and "irs" L(full) / L(no_question) (arXiv 2308.12032; 2503.07591, a
-    ratio of losses), "irs_joined" L(full) / L(joined_answers), "visual" L(no_image) - L(full).
+    ratio of losses), "irs_joined" L(full) / L(joined_answers), "visual" L(no_image) - L(full). Of DICS: "vic"
+    exp(L(no_image) - L(full)), "ric" exp(L(inverse_no_answer) - L(inverse)), with L of the question there, and "dic"
+    min(vic, ric). A row without pictures has vic = 1, so its dic is at most 1 (the paper sets it to 1).
 
     Args:
         table: Columns `loss_{context}` and `tokens_{context}` as `AnswerLoss` writes them, each with `prefix`.
@@ -57,7 +62,7 @@ def derived(table: pa.Table | Dataset, kind: str, prefix: str = "") -> np.ndarra
 
     Returns:
         float64, one per row; NaN where the status isn't "ok", a fact is null, a count is 0, a ratio divides by 0, or
-        `exp` leaves float64 (a mean loss above 709 nats; the number of such rows is logged). Never infinite.
+        `exp` leaves float64 (above 709 nats; the number of such rows is logged). Never infinite.
 
     Raises:
         UnknownName: A kind that isn't known.
@@ -69,24 +74,37 @@ def derived(table: pa.Table | Dataset, kind: str, prefix: str = "") -> np.ndarra
     facts = _read(table, [*columns, status] if present else columns)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         means = [
-            _float(facts[loss]) / _float(facts[tokens])
+            _finite(_float(facts[loss]) / _float(facts[tokens]))
             for loss, tokens in zip(columns[::2], columns[1::2], strict=True)
         ]
         if kind == "loss_sum":
-            values = np.where(np.isfinite(means[0]), _float(facts[columns[0]]), np.nan)
-        elif kind == "perplexity":
-            values = np.exp(means[0])
-            lost = int(np.isinf(values).sum() - np.isinf(means[0]).sum())
-            if lost:
-                logger.warning("the perplexity of %d rows is beyond float64; they have none", lost)
+            values = np.where(np.isnan(means[0]), np.nan, _float(facts[columns[0]]))
+        elif kind == "loss":
+            values = means[0]
         elif kind == "visual":
             values = means[1] - means[0]
+        elif kind in ("ifd", "irs", "irs_joined"):
+            values = means[0] / means[1]
         else:
-            values = means[0] if kind == "loss" else means[0] / means[1]
-    values[~np.isfinite(values)] = np.nan
+            # The smaller exponent has the smaller power, and one of two that overflows costs nothing.
+            gains = means if kind == "perplexity" else [b - a for a, b in zip(means[::2], means[1::2], strict=True)]
+            values = _exp(np.minimum.reduce(gains), kind)
+    values = _finite(values)
     if present:
         values[facts[status].to_numpy(zero_copy_only=False) != "ok"] = np.nan
     return values
+
+
+def _finite(values: np.ndarray) -> np.ndarray:
+    return np.where(np.isfinite(values), values, np.nan)
+
+
+def _exp(values: np.ndarray, kind: str) -> np.ndarray:
+    powers = np.exp(values)
+    lost = int(np.isinf(powers).sum())
+    if lost:
+        logger.warning("the %s of %d rows is beyond float64; they have none", kind, lost)
+    return powers
 
 
 def _float(column: pa.ChunkedArray) -> np.ndarray:

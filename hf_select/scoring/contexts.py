@@ -9,6 +9,10 @@ from types import MappingProxyType
 from hf_select.errors import UnknownName
 from hf_select.pool.images import RowImage
 from hf_select.pool.row import IMAGE, Message, Part, Row
+from hf_select.scoring.prompts import RowProblem
+
+ASK = "Based on the image, what is the likely question?"
+ASK_WITH_ANSWER = "Based on the image and answer, what is the likely question? Answer: "
 
 
 @dataclass(frozen=True)
@@ -59,8 +63,39 @@ def no_image(row: Row) -> Prompt:
     return Prompt(tuple(messages), ())
 
 
+def inverse(row: Row) -> Prompt:
+    """The question as what is scored: turn by turn, the model is shown pictures and answer and asked for the question.
+
+    Each turn becomes a user turn of its pictures and "Based on the image and answer, what is the likely question?
+    Answer: " with the answer behind it, and an assistant turn of its question: texts of the turn joined by line breaks,
+    without blanks around them. It carries loss where the answer did, and the system text stays. A turn without a
+    question (a picture alone, an answer behind an answer) is left out and its pictures are shown with the next one.
+
+    DICS (its RIC) asks for every question on its own and takes the mean of the turns' mean losses.
+    Here it is one conversation and one forward, so that a question is predicted behind the earlier turns as its answer
+    is in `full`, and a derived mean is over tokens. Rows of one turn are alike in both. A row without pictures gets the
+    same words, although there is no image.
+
+    Raises:
+        RowProblem: "no_supervised_tokens", if no turn whose answer carries loss has a question with text.
+    """
+    return _inverse(row, lambda answer: ASK_WITH_ANSWER + answer)
+
+
+def inverse_no_answer(row: Row) -> Prompt:
+    """As `inverse`, with "Based on the image, what is the likely question?" and no answer."""
+    return _inverse(row, lambda _: ASK)
+
+
 CONTEXTS: Mapping[str, Callable[[Row], Prompt]] = MappingProxyType(
-    {"full": full, "no_question": no_question, "joined_answers": joined_answers, "no_image": no_image}
+    {
+        "full": full,
+        "no_question": no_question,
+        "joined_answers": joined_answers,
+        "no_image": no_image,
+        "inverse": inverse,
+        "inverse_no_answer": inverse_no_answer,
+    }
 )
 """Every context by name. A new one is a function here; the supervised assistant texts it returns are what is scored."""
 
@@ -73,9 +108,36 @@ def known_context(name: str) -> str:
 
 
 def prompt_of(row: Row, context: str) -> Prompt:
-    """Return the prompt of `row` in `context`, or raise `UnknownName`."""
+    """Return the prompt of `row` in `context`.
+
+    Raises:
+        UnknownName: If there is no such context.
+        RowProblem: If the row has nothing that could be scored in it.
+    """
     return CONTEXTS[known_context(context)](row)
 
 
 def _without_text(message: Message) -> Message:
     return replace(message, parts=tuple(part for part in message.parts if part.is_image) or (Part(""),))
+
+
+def _inverse(row: Row, prompt: Callable[[str], str]) -> Prompt:
+    shown = full(row)
+    messages: list[Message] = []
+    places, texts = 0, []
+    for message in shown.messages:
+        if message.role == "system":
+            messages.append(message)
+        elif message.role == "user":
+            places += message.n_images
+            texts.append(message.text)
+        else:
+            question = "\n".join(texts).strip()
+            texts = []
+            if question:
+                asked = Message("user", (*(IMAGE,) * places, Part(prompt(message.text))))
+                messages += [asked, Message("assistant", (Part(question),), message.supervised)]
+                places = 0
+    if not any(message.role == "assistant" and message.supervised for message in messages):
+        raise RowProblem("no_supervised_tokens", "the row has no question with text, so none can be asked for")
+    return Prompt(tuple(messages), shown.images[: len(shown.images) - places])

@@ -1,11 +1,11 @@
-"""The loss engine: rows in, losses per context out, whatever must be batched, retried or refused on the way."""
+"""The engine: rows in, numbers of their answers out, whatever must be batched, retried or refused on the way."""
 
 from __future__ import annotations
 
 import itertools
 import logging
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from hf_select.pool.row import Row
 
+    Measure = Callable[[PreTrainedModel, Mapping[str, Tensor]], tuple[Tensor, Tensor]]
+
 logger = logging.getLogger(__name__)
 
 _AHEAD = 4
@@ -37,13 +39,13 @@ class RowResult:
         status: "ok", or why there are no numbers.
         reason: One sentence for every status but "ok".
         n_tokens: Length of the row in tokens, whole, in its first context.
-        losses: Context -> (summed loss in nats, supervised tokens).
+        facts: Context -> (sums over supervised tokens, as many as are measured, then how many tokens).
     """
 
     status: str = OK
     reason: str = ""
     n_tokens: int | None = None
-    losses: dict[str, tuple[float, int]] = field(default_factory=dict)
+    facts: dict[str, tuple[float, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -60,8 +62,8 @@ class _Item:
         return any(one.n_images for one in self.encoded.values())
 
 
-class LossEngine:
-    """Computes the summed loss of every row's answers in each context.
+class AnswerEngine:
+    """Measures every row's answers in each context: their summed loss, or other sums over their tokens.
 
     Rows are prepared by one thread ahead of the forward. On a CPU a forward takes one row (measured best: a few hundred
     tokens fill its matrix products and padding only costs); elsewhere rows of similar length share a batch of at most
@@ -75,6 +77,8 @@ class LossEngine:
         model: Any image-text-to-text model, on its device.
         encoder: Encoder of the model's processor, with the window.
         contexts: Names of contexts; the first one gives `n_tokens`.
+        measure: From the model and a batch of `ChatEncoder.collate` on its device to float64 sums (rows,) or
+            (rows, sums) and int64 counts (rows,), as `row_losses`.
         micro_batch: Most rows of a forward; None for 1 on a CPU and 32 elsewhere.
         token_budget: Most padded tokens of a forward with more than one row; None for 16,384.
     """
@@ -84,12 +88,14 @@ class LossEngine:
         model: PreTrainedModel,
         encoder: ChatEncoder,
         contexts: Sequence[str],
+        measure: Measure = row_losses,
         micro_batch: int | None = None,
         token_budget: int | None = None,
     ) -> None:
         self.model = model
         self.encoder = encoder
         self.contexts = tuple(contexts)
+        self._measure = measure
         self._rows_at_once = micro_batch or (1 if model.device.type == "cpu" else _ROWS)
         self._tokens_at_once = token_budget or _TOKENS
 
@@ -167,28 +173,28 @@ class LossEngine:
                 logger.warning(message, len(now), length, self._tokens_at_once)
 
     def _forward(self, batch: list[_Item]) -> None:
-        done: dict[int, tuple[float, int]] = {}
+        done: dict[int, tuple[float, ...]] = {}
         with features_once(self.model):
             for context in self.contexts:
                 fresh = [one for item in batch if id(one := item.encoded[context]) not in done]
                 if fresh:
-                    done.update(zip(map(id, fresh), self._losses(fresh), strict=True))
+                    done.update(zip(map(id, fresh), self._facts(fresh), strict=True))
         for item in batch:
             self._finish(item.result, {context: done[id(one)] for context, one in item.encoded.items()})
 
-    def _losses(self, encoded: list[Encoded]) -> list[tuple[float, int]]:
+    def _facts(self, encoded: list[Encoded]) -> list[tuple[float, ...]]:
         inputs = {name: self._placed(value) for name, value in self.encoder.collate(encoded).items()}
-        sums, counts = row_losses(self.model, inputs)
-        return list(zip(sums.tolist(), counts.tolist(), strict=True))
+        sums, counts = self._measure(self.model, inputs)
+        return list(zip(*sums.reshape(len(encoded), -1).T.tolist(), counts.tolist(), strict=True))
 
     def _placed(self, value: Tensor) -> Tensor:
         dtype = self.model.dtype if value.is_floating_point() else value.dtype
         return value.to(self.model.device, dtype, non_blocking=True)
 
-    def _finish(self, result: RowResult, losses: dict[str, tuple[float, int]]) -> None:
-        wrong = next((context for context, (total, _) in losses.items() if not math.isfinite(total)), None)
+    def _finish(self, result: RowResult, facts: dict[str, tuple[float, ...]]) -> None:
+        wrong = next(((name, x) for name, found in facts.items() for x in found if not math.isfinite(x)), None)
         if wrong is None:
-            result.losses = losses
+            result.facts = facts
         else:
             result.status = "non_finite"
-            result.reason = f"the loss in context {wrong} is {losses[wrong][0]}: the model overflows on this row"
+            result.reason = f"a sum in context {wrong[0]} is {wrong[1]}: the model overflows on this row"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -68,13 +68,40 @@ def summed_nll(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     """
     import torch
 
+    def nll(logits: Tensor, targets: Tensor) -> Tensor:
+        return torch.nn.functional.cross_entropy(logits, targets, reduction="none")
+
+    return summed(nll, logits, targets, _CHUNK)
+
+
+def summed(
+    numbers: Callable[[Tensor, Tensor], Tensor],
+    logits: Tensor,
+    targets: Tensor,
+    at_once: int,
+    width: tuple[int, ...] = (),
+) -> tuple[Tensor, Tensor]:
+    """Sum what `numbers` says of each target over each row.
+
+    Args:
+        numbers: From float32 logits (n, vocabulary) and int64 targets (n,) to numbers (n, *width).
+        logits: (rows, places, vocabulary), any float dtype.
+        targets: int64 (rows, places); -100 where nothing is asked.
+        at_once: Most targets `numbers` is given at once, which bounds the memory.
+        width: Of the numbers of one target.
+
+    Returns:
+        float64 sums (rows, *width) and int64 counts (rows,).
+    """
+    import torch
+
     wanted = targets != IGNORED
     rows, places = wanted.nonzero(as_tuple=True)
-    sums = torch.zeros(len(targets), dtype=torch.float64)
-    for start in range(0, len(rows), _CHUNK):
-        row, place = rows[start : start + _CHUNK], places[start : start + _CHUNK]
-        nll = torch.nn.functional.cross_entropy(logits[row, place].float(), targets[row, place], reduction="none")
-        sums.index_add_(0, row.cpu(), nll.cpu().double())
+    sums = torch.zeros((len(targets), *width), dtype=torch.float64)
+    for start in range(0, len(rows), at_once):
+        row, place = rows[start : start + at_once], places[start : start + at_once]
+        found = numbers(logits[row, place].float(), targets[row, place])
+        sums.index_add_(0, row.cpu(), found.cpu().double())
     return sums, wanted.sum(1).cpu()
 
 

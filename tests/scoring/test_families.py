@@ -9,7 +9,7 @@ import tiny_text
 import torch
 
 from hf_select.scoring.encode import ChatEncoder
-from hf_select.scoring.engine import LossEngine
+from hf_select.scoring.engine import AnswerEngine
 from hf_select.scoring.model import context_window, load_vlm
 
 CONTEXTS = ("full", "no_question", "no_image")
@@ -62,7 +62,7 @@ def conversation(row):
 
 def losses(results):
     assert [r.status for r in results] == ["ok"] * len(results), [r.reason for r in results]
-    return torch.tensor([[r.losses[c][0] / r.losses[c][1] for c in r.losses] for r in results], dtype=torch.float64)
+    return torch.tensor([[r.facts[c][0] / r.facts[c][1] for c in r.facts] for r in results], dtype=torch.float64)
 
 
 @pytest.mark.parametrize("context", CONTEXTS)
@@ -110,7 +110,7 @@ def test_generation_marks_change_nothing_and_agree(loaded, rows, request):
 def test_sum_is_the_models_own_label_loss(loaded, rows):
     model, processor = loaded
     encoder = encoder_of(loaded)
-    results = LossEngine(model, encoder, CONTEXTS).score(rows)
+    results = AnswerEngine(model, encoder, CONTEXTS).score(rows)
     for row, result in zip(rows, results, strict=True):
         assert result.status == "ok"
         theirs = processor.apply_chat_template(conversation(row), tokenize=True, return_dict=True, return_tensors="pt")
@@ -126,7 +126,7 @@ def test_sum_is_the_models_own_label_loss(loaded, rows):
                 labels = one.labels
             with torch.no_grad():
                 own = model(**inputs, labels=labels).loss.double() * one.n_supervised
-            total, count = result.losses[context]
+            total, count = result.facts[context]
             assert count == one.n_supervised
             assert total == pytest.approx(own.item(), rel=TOLERANCE)
 
@@ -134,7 +134,7 @@ def test_sum_is_the_models_own_label_loss(loaded, rows):
 def test_another_picture_gives_another_loss(loaded):
     """Without this, a model that can't see would pass every test here, and swapped pictures too."""
     rows = [dialogues.chat((dialogues.picture(colour), "Colour?"), "Red.") for colour in ("red", "green", "blue")]
-    found = losses(LossEngine(loaded[0], encoder_of(loaded), CONTEXTS, micro_batch=8).score(rows))
+    found = losses(AnswerEngine(loaded[0], encoder_of(loaded), CONTEXTS, micro_batch=8).score(rows))
     for context in (0, 1):
         assert (found[:, context].diff().abs() > 100 * TOLERANCE * found[:-1, context]).all()
     torch.testing.assert_close(found[1:, 2], found[:-1, 2], rtol=TOLERANCE, atol=0)
@@ -143,13 +143,13 @@ def test_another_picture_gives_another_loss(loaded):
 def test_batch_order_and_neighbours_change_nothing(loaded, rows):
     """NUM-05."""
     model, _ = loaded
-    alone = losses(LossEngine(model, encoder_of(loaded), CONTEXTS).score(rows))
-    batched = losses(LossEngine(model, encoder_of(loaded), CONTEXTS, micro_batch=8).score(rows))
+    alone = losses(AnswerEngine(model, encoder_of(loaded), CONTEXTS).score(rows))
+    batched = losses(AnswerEngine(model, encoder_of(loaded), CONTEXTS, micro_batch=8).score(rows))
     torch.testing.assert_close(batched, alone, rtol=TOLERANCE, atol=0)
     order = [4, 2, 0, 5, 1, 3]
-    shuffled = losses(LossEngine(model, encoder_of(loaded), CONTEXTS, micro_batch=3).score([rows[i] for i in order]))
+    shuffled = losses(AnswerEngine(model, encoder_of(loaded), CONTEXTS, micro_batch=3).score([rows[i] for i in order]))
     torch.testing.assert_close(shuffled, alone[order], rtol=TOLERANCE, atol=0)
-    again = [losses(LossEngine(model, encoder_of(loaded), CONTEXTS).score([row])) for row in rows]
+    again = [losses(AnswerEngine(model, encoder_of(loaded), CONTEXTS).score([row])) for row in rows]
     assert torch.equal(torch.cat(again), alone)
 
 
@@ -158,11 +158,11 @@ def test_padding_side_of_the_tokenizer_changes_nothing(loaded, rows, side):
     model, processor = loaded
     before, expected = (
         processor.tokenizer.padding_side,
-        losses(LossEngine(model, encoder_of(loaded), CONTEXTS).score(rows)),
+        losses(AnswerEngine(model, encoder_of(loaded), CONTEXTS).score(rows)),
     )
     try:
         processor.tokenizer.padding_side = side
-        found = losses(LossEngine(model, encoder_of(loaded), CONTEXTS, micro_batch=8).score(rows))
+        found = losses(AnswerEngine(model, encoder_of(loaded), CONTEXTS, micro_batch=8).score(rows))
     finally:
         processor.tokenizer.padding_side = before
     torch.testing.assert_close(found, expected, rtol=TOLERANCE, atol=0)
@@ -180,7 +180,7 @@ def test_pictures_are_processed_and_seen_once_for_all_contexts(loaded, monkeypat
     )
     hook = tower.register_forward_hook(lambda *_: seen.append(1))
     rows = [dialogues.chat((dialogues.picture(c), "Colour?"), "Red.") for c in ("red", "green", "blue")]
-    LossEngine(model, encoder_of(loaded), CONTEXTS, micro_batch=8).score(rows)
+    AnswerEngine(model, encoder_of(loaded), CONTEXTS, micro_batch=8).score(rows)
     hook.remove()
     assert len(seen) == 1
     assert len(processed) == 3
