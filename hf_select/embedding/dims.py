@@ -11,7 +11,7 @@ from hf_select.scoring.model import LOAD_ERRORS, first_line
 
 
 def declared_dim(model: str, commit: str | None, *, vision: bool) -> int:
-    """Return the hidden size of a checkpoint, or of its vision tower where it has one and that is asked for.
+    """Return the hidden size of a checkpoint: of its vision tower or, where it has such parts, of its text model.
 
     Args:
         model: Hub id or local folder.
@@ -23,7 +23,7 @@ def declared_dim(model: str, commit: str | None, *, vision: bool) -> int:
         HFSelectError: If the Hub can't be reached and the cache doesn't hold the file.
     """
     config = json.loads(_config_file(model, commit).read_text(encoding="utf-8"))
-    section = config.get("vision_config", config) if vision else config
+    section = config.get("vision_config" if vision else "text_config") or config
     size = section.get("hidden_size") or next(iter(reversed(section.get("hidden_sizes") or [])), None)
     return size if isinstance(size, int) else _default_dim(model, commit, vision)
 
@@ -33,7 +33,9 @@ def _default_dim(model: str, commit: str | None, vision: bool) -> int:
     transformers = require("transformers", "models")
     try:
         config: Any = transformers.AutoConfig.from_pretrained(model, revision=commit)
-        if vision and "vision_config" in config.sub_configs:
+        if not vision:
+            config = config.get_text_config()
+        elif "vision_config" in config.sub_configs:
             config = config.vision_config
         return int(config.hidden_size)
     except (*LOAD_ERRORS, AttributeError, TypeError) as error:
