@@ -13,6 +13,7 @@ from hf_select.scoring.engine import AnswerEngine
 from hf_select.scoring.model import context_window, load_vlm
 
 CONTEXTS = ("full", "no_question", "no_image")
+INVERSE = ("inverse", "inverse_no_answer")
 FAMILIES = tiny.TORCHVISION_FAMILIES if "torchvision_shim" in sys.modules else tiny.FAMILIES
 TOLERANCE = 1e-5
 
@@ -77,6 +78,18 @@ def test_supervised_are_the_answers_and_their_ends(loaded, rows, context):
         assert one.n_images == (0 if context == "no_image" else len(row.images))
 
 
+@pytest.mark.parametrize("context", INVERSE)
+def test_supervised_are_the_questions_where_they_are_asked_for(loaded, rows, context):
+    encoder = encoder_of(loaded)
+    for row in rows:
+        one = encoder.encode(row, context)
+        read = encoder.processor.tokenizer.decode(one.labels[one.labels != -100])
+        end = "<" + read.rpartition("<")[2]
+        questions = [question for question, _ in row.turns]
+        assert read.replace(" ", "") == "".join(question + end for question in questions).replace(" ", "")
+        assert one.n_images == len(row.images)
+
+
 def test_generation_marks_change_nothing_and_agree(loaded, rows, request):
     """The mask transformers builds from generation marks is ours plus line breaks the family's template encloses."""
     plain = encoder_of(loaded)
@@ -110,12 +123,12 @@ def test_generation_marks_change_nothing_and_agree(loaded, rows, request):
 def test_sum_is_the_models_own_label_loss(loaded, rows):
     model, processor = loaded
     encoder = encoder_of(loaded)
-    results = AnswerEngine(model, encoder, CONTEXTS).score(rows)
+    results = AnswerEngine(model, encoder, CONTEXTS + INVERSE).score(rows)
     for row, result in zip(rows, results, strict=True):
         assert result.status == "ok"
         theirs = processor.apply_chat_template(conversation(row), tokenize=True, return_dict=True, return_tensors="pt")
         assert result.n_tokens == theirs["input_ids"].shape[1]
-        for context in CONTEXTS:
+        for context in CONTEXTS + INVERSE:
             one = encoder.encode(row, context)
             inputs = dict(one.inputs)
             if context == "full":
