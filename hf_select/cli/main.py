@@ -41,6 +41,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "hf_select.cli.eval",
         "Measure models on benchmarks, by lmms-eval's own tasks, and compare them document by document.",
     ),
+    "study": ("hf_select.cli.study", "Compare recipes with random on pools of your own, with intervals."),
     "overlap": (
         "hf_select.cli.overlap",
         "Find the rows of a pool whose pictures or questions are those of benchmarks.",

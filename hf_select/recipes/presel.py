@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from hf_select.errors import UnknownName, UsageError
 from hf_select.pool.row import OK
-from hf_select.recipes.recipe import Cost
+from hf_select.recipes.recipe import Cost, Models, Recipe
 from hf_select.recipes.tables import NO_TASK
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from hf_select.sampling.centrality import CentralitySampler
     from hf_select.sampling.selection import Selection
     from hf_select.sampling.task_weights import TaskWeights
+    from hf_select.scoring.scorer import Scorer
 
 PRESETS = ("safe", "paper", "paper-vision-flan")
 FORMS = {"turns": "irs", "joined": "irs_joined"}
@@ -30,7 +31,7 @@ REFERENCE = "reference"
 
 
 @dataclass(frozen=True, kw_only=True)
-class PreSel:
+class PreSel(Recipe):
     """Reference set, Instruction Relevance Score, task budgets, k-means in each task, the most central images.
 
     The method of arXiv 2503.07591 as its published scripts run it. Every row is an image with a task; instructions are
@@ -147,7 +148,7 @@ taken as they are |
         embedded: Dataset | pa.Table,
         budget: Budget,
         *,
-        weights: Mapping[str, float],
+        weights: Mapping[str, float] | None = None,
         seed: int = 0,
         include: Sequence[str] = (),
     ) -> Selection:
@@ -156,11 +157,47 @@ taken as they are |
         Args:
             embedded: The pool's columns with those of `ImageEmbedding`.
             budget: What may be kept: the instructions that have to exist at the end.
-            weights: Every task's weight.
+            weights: Every task's weight; None computes them from the losses of the included rows.
             seed: Decides the k-means starts, and the draw that fills a shortfall in the paper presets.
             include: Row keys of the reference set; they come first.
         """
+        if weights is None:
+            weights = self._weights(embedded, include)
         return self._sampler(weights).select(embedded, budget, seed=seed, include=include)
+
+    def scorers(self, models: Models) -> tuple[Scorer, ...]:
+        """The picture vectors, and the losses of the IRS.
+
+        Over a whole pool, as studies need them for other recipes too, those losses cost two forward passes a row;
+        `run_presel` has them of the reference rows alone, the only ones that have instructions.
+        """
+        from hf_select.embedding.image import ImageEmbedding
+        from hf_select.sampling.derive import KINDS
+        from hf_select.scoring.answer_loss import AnswerLoss
+
+        losses = AnswerLoss(
+            model=models.vlm(self.name),
+            contexts=KINDS[self.score],
+            max_length=models.max_length,
+            dtype=models.dtype,
+            view=models.view,
+            device=models.device,
+        )
+        return losses, ImageEmbedding(model=models.image_encoder, view=models.view, device=models.device)
+
+    def _weights(self, scored: Dataset | pa.Table, reference: Sequence[str]) -> Mapping[str, float]:
+        import pyarrow as pa
+
+        from hf_select.sampling.keys import unique_keys
+
+        if not reference:
+            raise UsageError("PreSel weighs tasks by its reference rows: give `weights`, or those rows as `include`.")
+        known = set(reference)
+        table = scored if isinstance(scored, pa.Table) else scored.with_format("arrow")[:]
+        mine = table.filter(pa.array([key in known for key in unique_keys(_column(table, "row_key"))]))
+        usable = zip(_column(table, "row_task"), _column(table, "row_status"), strict=True)
+        tasks = sorted({NO_TASK if task is None else task for task, status in usable if status == OK})
+        return self.weigh_tasks(mine, tasks).weights
 
     def _sampler(self, weights: Mapping[str, float]) -> CentralitySampler:
         from hf_select.sampling.centrality import CentralitySampler
