@@ -35,6 +35,8 @@ class Prism(Recipe):
     pictures differ from the pool's can take most of the budget (`group="row_task"` shares it out); rows with one
     picture and different questions are one and the same to it.
 
+    Cost: the vision tower and an eighth of the language model's layers, one pass without gradients.
+
     Attributes:
         without_image: "reject" rows without an image, with a reason, or "keep" them all first.
         group: A column whose labels share the budget by size ("row_task"), or None as in the paper.
@@ -43,7 +45,7 @@ class Prism(Recipe):
 
     name: ClassVar[str] = "prism"
     paper: ClassVar[str] = "PRISM, arXiv 2502.12119"
-    cost: ClassVar[Cost] = Cost(forwards=1)
+    cost: ClassVar[Cost] = Cost(forwards=0.125)
     without_image: Literal["reject", "keep"] = "reject"
     group: str | None = None
     duplicates: Literal["drop", "keep"] = "drop"
