@@ -33,14 +33,14 @@ class Coincide(Recipe):
     chosen greedily to lower the maximum mean discrepancy to it. See `GreedyMMDSampler`.
 
     The published code rounds and can end short of the budget; `preset="paper"` does too, "safe" goes on until it is
-    spent. Rows without an image get the mean of whatever stands in the image's places there; here they have no vector
-    and are left out, with a reason. It stores half precision, ours is single. It has no rule for clusters all alike: T is 0 then. What "the
-    rest" of the cosines is when some are above 0.9 is read here as those that aren't.
+    spent. Of rows without an image it averages whatever stands at the image's places; here they have no vector and are
+    left out, with a reason. It stores vectors in half precision, ours are single. Where it averages "the rest" of the
+    cosines, we read: those not above 0.9; T is 0 where there are none.
 
     When it fails: with few clusters the softmax puts nearly all rows into one or two of them (a higher
     temperature spreads them); clusters that are one task each starve tasks of low transferability.
 
-    Cost: one pass of the model to five sixths of its depth; the paper's is a small one (2 billion weights) tuned before.
+    Cost: one pass of the model to five sixths of its depth; the paper's model is a small one, of 2 billion weights.
 
     Attributes:
         clusters: A share of the rows below 1 (the paper's 10,000 of 665,298 are 1.5 %), or a number.
