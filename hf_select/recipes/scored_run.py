@@ -114,7 +114,7 @@ def run_scored(
         _refuse_too_many(keys, budget, len(facts))
         seed_model = pipeline.fit("seed", models.vlm(recipe.name), revision, chosen, fit)
         given = replace(models, model=str(seed_model))
-    scorers = _scorers(recipe, given, None if seed_model else revision, budget)
+    scorers = scorers_of(recipe, given, None if seed_model else revision, budget)
     scored = pipeline.score("score", *scorers) if scorers else facts
     choices = {"method": recipe.describe(), "budget": str(budget), "seed": seed, "seed_rows": keys}
     picked = pipeline.choose(
@@ -150,6 +150,19 @@ def limits_of(recipe: Recipe) -> list[str]:
     return [" ".join(text.split()) for text in paragraphs if text.startswith(FAILS)]
 
 
+def scorers_of(recipe: Recipe, models: Models, revision: str | None, budget: Budget) -> tuple[Scorer, ...]:
+    """The recipe's scorers, through the pool's view and of the model's revision; a token count for such a budget."""
+    from hf_select.scoring.token_count import TokenCount
+
+    scorers = recipe.scorers(models)
+    if budget.kind == "tokens" and not any("n_tokens" in scorer.adds for scorer in scorers):
+        scorers = (*scorers, TokenCount(model=models.vlm("a budget in tokens")))
+    return tuple(
+        replace(scorer, view=models.view, **({"revision": revision} if scorer.model == models.model else {}))
+        for scorer in scorers
+    )
+
+
 def refuse_needless(recipe: Recipe, models: Models, seed_fraction: float, final_fit: bool) -> None:
     """Raise `UsageError` where a run of these can't work or would tune a model that nothing looks at."""
     if not 0 <= seed_fraction < 1:
@@ -166,19 +179,6 @@ def _refuse_too_many(keys: list[str], budget: Budget, rows: int) -> None:
             f"the {len(keys)} rows that tune the seed model are more than the budget of {budget.rows(rows)}: raise the"
             " budget or lower the seed fraction."
         )
-
-
-def _scorers(recipe: Recipe, models: Models, revision: str | None, budget: Budget) -> tuple[Scorer, ...]:
-    """The recipe's scorers, through the pool's view and of the model's revision; a token count for such a budget."""
-    from hf_select.scoring.token_count import TokenCount
-
-    scorers = recipe.scorers(models)
-    if budget.kind == "tokens" and not any("n_tokens" in scorer.adds for scorer in scorers):
-        scorers = (*scorers, TokenCount(model=models.vlm("a budget in tokens")))
-    return tuple(
-        replace(scorer, view=models.view, **({"revision": revision} if scorer.model == models.model else {}))
-        for scorer in scorers
-    )
 
 
 def _shown(model: str) -> str:
