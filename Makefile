@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip install -q --disable-pip-version-check -c constraint
 # a CPU build of torch, and takes transformers and evaluate down with it.
 LMMS_EVAL_NEEDS := loguru sacrebleu pytz tenacity pytablewriter openpyxl Levenshtein filelock
 
-.PHONY: install demo test lint bench
+.PHONY: install demo test lint bench study study-small
 
 install: $(STAMP)
 
@@ -40,3 +40,13 @@ lint: $(STAMP)
 
 bench: $(STAMP)
 	@for script in $(wildcard benchmarks/bench_*.py); do echo "$$script"; $(BIN)/python "$$script" || exit 1; done
+
+# POOL is a folder with pool.jsonl and eval.jsonl; study takes a night on two cores, study-small under 30 minutes.
+POOL ?= ../shared/pool
+STUDY := $(BIN)/python benchmarks/study/run.py --pool $(POOL) --work build/study
+
+study: $(STAMP)
+	$(STUDY) --config benchmarks/study/study.yaml --results benchmarks/study/results
+
+study-small: $(STAMP)
+	$(STUDY) --config benchmarks/study/study-small.yaml --results build/study/small-results

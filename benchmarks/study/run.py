@@ -3,15 +3,17 @@
     python benchmarks/study/run.py --config benchmarks/study/study.yaml --pool POOL_FOLDER --work WORK --out RESULTS
 
 The pool's folder holds `pool.jsonl` and `eval.jsonl` in the LLaVA schema with `task`, the latter with `metric`. The
-same command resumes; started twice on the same folders, two processes share the work. Without `--results` only the fits
-are done; with it RESULTS.md, RESULTS.json and plots of what is done are written.
+same command resumes. Without `--results` only the fits are done; with it RESULTS.md, RESULTS.json and plots of what is
+done are written.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import yaml
@@ -28,6 +30,7 @@ def main() -> None:
     parser.add_argument(
         "--tuning", action="store_true", help="ask a tenth of the pool, never chosen, in place of eval.jsonl"
     )
+    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes, of one thread each")
     parser.add_argument("--only-results", action="store_true", help="fit nothing")
     options = parser.parse_args()
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -38,7 +41,6 @@ def main() -> None:
 
     torch.set_num_threads(1)
     torch.set_num_interop_threads(1)
-    from dirty_pool import make_dirty
     from small_learner import SmallConfig, SmallLearner
 
     from hf_select.evaluation.study import Study, StudyFolder
@@ -50,7 +52,7 @@ def main() -> None:
     pools = {"plain": plain}
     study = Study.of(told["study"])
     if "dirty" in study.pools:
-        pools["dirty"] = make_dirty(plain, options.work / "dirty")
+        pools["dirty"] = options.work / "dirty" / "pool.jsonl"
     learner = SmallLearner(
         pools=pools,
         held_out=options.pool / "eval.jsonl",
@@ -60,12 +62,22 @@ def main() -> None:
     )
     folder = StudyFolder(options.out or options.work / options.config.stem, study, learner, _say)
     if not options.only_results:
-        folder.once(learner.prepare)
+        folder.once(partial(learner.prepare, study.pools))
+        others = [subprocess.Popen(_again(options)) for _ in range(options.workers - 1)]
         folder.work()
+        for other in others:
+            other.wait()
     if options.results:
         about = {"learner": learner.identity(), "command": f"{Path(__file__).name} --config {options.config.name}"}
         write_results(folder.runs(), options.results, about)
     print(f"{folder.missing()} fits are missing", flush=True)
+
+
+def _again(options: argparse.Namespace) -> list[str]:
+    """The command of a process that shares the fits."""
+    given = {"config": options.config, "pool": options.pool, "work": options.work, "out": options.out, "workers": 1}
+    words = [word for name, value in given.items() if value is not None for word in (f"--{name}", str(value))]
+    return [sys.executable, __file__, *words, *(["--tuning"] if options.tuning else [])]
 
 
 def _say(text: str) -> None:

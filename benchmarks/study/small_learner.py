@@ -19,6 +19,7 @@ import numpy as np
 import pyarrow as pa
 import torch
 from decoder import ASSISTANT, USER, Decoder
+from dirty_pool import make_dirty
 from examples import CONTEXTS, Encoder, Example, vocabulary
 from learning import answered, context_losses, facts, tune
 from safetensors.torch import load_file, save_file
@@ -156,12 +157,15 @@ class SmallLearner:
         report = self._evaluated(model)
         return Trained(report, steps, {"fit": tuned - started, "evaluate": time.process_time() - tuned})
 
-    def prepare(self) -> None:
-        """Make what every later call reads: features, vocabulary, start model, text vectors."""
-        for pool in self.pools:
+    def prepare(self, pools: Sequence[str]) -> None:
+        """Make what every later call reads: features, vocabulary, start model, and vectors of the named pools."""
+        if "dirty" in pools:
+            make_dirty(self.pools["plain"], self.pools["dirty"].parent)
+        for pool in pools:
             self._rows(pool)
-            self._encoded(pool)
         self._start()
+        for pool in pools:
+            self._encoded(pool)
 
     def _tuned(self, chosen: Sequence[int], rows: Rows, steps: int, seed: int) -> Decoder:
         model = self._start()

@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import io
+import multiprocessing
+import os
 import subprocess
 import sys
 import zipfile
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -81,22 +85,38 @@ class VisionFeatures:
         return np.memmap(self._files[0], np.float16, "r", shape=(len(self._place), GRID * GRID, DIM))
 
     def _compute(self, missing: dict[str, bytes]) -> None:
-        network = _network(self._work)
+        """In one process a core, batches in order, so that the numbers don't depend on how many cores there are."""
+        packages(self._work, PACKAGES)
         items = list(missing.items())
-        with self._files[0].open("ab") as numbers, self._files[1].open("a") as names, torch.inference_mode():
-            numbers.seek(len(self._place) * GRID * GRID * DIM * 2)
-            numbers.truncate()
-            for start in range(0, len(items), _BATCH):
-                batch = items[start : start + _BATCH]
-                pixels = torch.from_numpy(np.stack([_pixels(data) for _, data in batch]))
-                maps = torch.nn.functional.adaptive_avg_pool2d(network.extract_features(pixels), GRID)
-                numbers.write(maps.flatten(2).transpose(1, 2).half().numpy().tobytes())
+        batches = [items[start : start + _BATCH] for start in range(0, len(items), _BATCH)]
+        context = multiprocessing.get_context("spawn")
+        with (
+            ProcessPoolExecutor(os.cpu_count(), context, _one_thread) as workers,
+            self._files[0].open("ab") as numbers,
+            self._files[1].open("a") as names,
+        ):
+            numbers.truncate(len(self._place) * GRID * GRID * DIM * 2)
+            maps = workers.map(_maps, [self._work] * len(batches), [[data for _, data in batch] for batch in batches])
+            for batch, found in zip(batches, maps, strict=True):
+                numbers.write(found)
                 numbers.flush()
                 names.write("".join(f"{digest}\n" for digest, _ in batch))
                 names.flush()
                 self._place |= {digest: len(self._place) + at for at, (digest, _) in enumerate(batch)}
 
 
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def _maps(work: Path, pictures: list[bytes]) -> bytes:
+    with torch.inference_mode():
+        pixels = torch.from_numpy(np.stack([_pixels(data) for data in pictures]))
+        maps = torch.nn.functional.adaptive_avg_pool2d(_network(work).extract_features(pixels), GRID)
+        return maps.flatten(2).transpose(1, 2).half().numpy().tobytes()
+
+
+@cache
 def _network(work: Path) -> torch.nn.Module:
     place = packages(work, PACKAGES)
     if str(place) not in sys.path:
