@@ -76,10 +76,11 @@ def study_plots(results: Mapping[str, Any]) -> list[Plot]:
         caption = f"difference to {baseline} task by task; framed where the 95 % interval is on one side of zero"
         add("tasks", words, caption, png(task_map(others)))
         caption = "share of each task among the picked rows in %; coloured by its ratio to the pool's share"
-        add("picked", words, caption, png(picked_map([*part])))
+        ordered = [*(row for row in part if row["recipe"] == baseline), *others]
+        add("picked", words, caption, png(picked_map(ordered)))
         if any(row["planted"] for row in part):
             caption = "planted trouble among the picked rows, relative to its share of the pool"
-            add("planted", words, caption, png(planted_to_chance([*part])))
+            add("planted", words, caption, png(planted_to_chance(ordered)))
     return plots
 
 
@@ -91,8 +92,7 @@ def score_against_budget(rows: Sequence[Entry], ends: Sequence[Entry], baseline:
         ends: The ends of that pool and model.
         baseline: The recipe that is compared with.
     """
-    recipes = [row["recipe"] for row in _others(rows, baseline)]
-    recipes = list(dict.fromkeys(recipes))
+    recipes = list(dict.fromkeys(row["recipe"] for row in _others(rows, baseline)))
     across = min(_PANELS_ACROSS, len(recipes)) or 1
     down = -(-len(recipes) // across) or 1
     figure = new_figure(1.0 + 2.3 * across, 0.9 + 1.7 * down)
