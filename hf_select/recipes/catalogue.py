@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get
 from hf_select.errors import HFSelectError, UnknownName, UsageError
 
 if TYPE_CHECKING:
-    from hf_select.recipes.presel import PreSel
     from hf_select.recipes.recipe import Recipe
 
 RECIPES: dict[str, str] = {
@@ -69,7 +68,7 @@ def recipe_names() -> tuple[str, ...]:
     return tuple(RECIPES)
 
 
-def recipe_class(name: str) -> type[Recipe] | type[PreSel]:
+def recipe_class(name: str) -> type[Recipe]:
     """The class called `name`.
 
     Raises:
@@ -81,10 +80,8 @@ def recipe_class(name: str) -> type[Recipe] | type[PreSel]:
     return getattr(importlib.import_module(f"hf_select.recipes.{module}"), title)
 
 
-def recipe(name: str, **choices: Any) -> Recipe | PreSel:
+def recipe(name: str, **choices: Any) -> Recipe:
     """Make the recipe called `name` with these values of its fields.
-
-    PreSel needs tables of two kinds and is no `Recipe`; all others choose from one scored pool.
 
     Raises:
         UnknownName: There is no recipe of that name.

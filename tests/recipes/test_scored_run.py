@@ -10,13 +10,18 @@ import pytest
 from hf_select.cli.main import main
 from hf_select.hub.content import Content
 from hf_select.hub.replay import choose_again, columns_to_share
+from hf_select.pool.view import PoolView
 from hf_select.recipes.catalogue import RUNS_OF_THEIR_OWN, recipe, recipe_names
 from hf_select.recipes.mllm_selector import MLLMSelector
-from hf_select.recipes.scored_run import seed_subset
+from hf_select.recipes.recipe import Models
+from hf_select.recipes.scored_run import scorers_of, seed_subset
+from hf_select.sampling.budget import Budget
 from hf_select.sampling.selection import Selection
 
 SCORED = [name for name in recipe_names() if name not in RUNS_OF_THEIR_OWN]
 CONTEXTS = ("full", "no_question", "joined_answers", "no_image", "inverse", "inverse_no_answer")
+FORWARD = {"AnswerLoss", "HiddenEmbedding", "TokenStats"}
+ENCODERS = {"ImageEmbedding", "TextEmbedding", "PairSimilarity"}
 VECTORS = ("text_embedding", "embedding", "last_hidden", "coincide_hidden", "shallow_hidden", "attended_hidden")
 
 
@@ -51,11 +56,6 @@ def test_what_any_recipe_chose_is_chosen_again_from_the_columns_it_shares(name, 
 
 
 def test_scorers_are_of_the_revision_and_read_rows_by_the_pools_view():
-    from hf_select.pool.view import PoolView
-    from hf_select.recipes.recipe import Models
-    from hf_select.recipes.scored_run import scorers_of
-    from hf_select.sampling.budget import Budget
-
     models = Models(model="org/vlm", text_encoder="org/text", view=PoolView(task_field="source"))
     found = scorers_of(recipe("visnec"), models, "abc", Budget("10%"))
     assert [(one.model, one.revision) for one in found] == [("org/vlm", "abc"), ("org/text", None)]
@@ -79,8 +79,23 @@ def home(tmp_path_factory):
     home = tmp_path_factory.mktemp("scored")
     tiny.llava(home / "vlm")
     tiny_encoders.bert(home / "minilm", positions=300)
+    tiny_encoders.clip(home / "clip")
+    tiny_encoders.dinov2(home / "dinov2")
     drawn.pool(home / "pool")
     return home
+
+
+@pytest.mark.parametrize("name", SCORED)
+def test_a_recipe_reads_what_its_own_scorers_add(home, name):
+    names = {"model": "vlm", "text_encoder": "minilm", "dual_encoder": "clip", "image_encoder": "dinov2"}
+    models = Models(**{setting: str(home / folder) for setting, folder in names.items()})
+    made, scored = recipe(name), everything()
+    scorers = made.scorers(models)
+    added = {column for scorer in scorers for column in scorer.adds}
+    kept = [column for column in scored.column_names if column.startswith("row_") or column in added]
+    assert len(made.select(scored.select(kept), 20, seed=1)) in range(1, 21)
+    assert bool(made.cost.forwards) == any(type(one).__name__ in FORWARD for one in scorers)
+    assert sum(type(one).__name__ in ENCODERS for one in scorers) == len(made.cost.encoders)
 
 
 def run(home, name, out, *words):
