@@ -15,6 +15,7 @@ from hf_select.scoring.losses import evaluating
 from hf_select.scoring.model import LOAD_ERRORS, context_window, first_line
 
 if TYPE_CHECKING:
+    from torch import Tensor
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 _NO_TEXT = Refused("no_text", "the row has no text of this kind")
@@ -95,7 +96,7 @@ class TextEngine:
         self.window = _window(model, tokenizer) if max_length is None else min(max_length, _window(model, tokenizer))
         self._padding = 0 if tokenizer.pad_token_id is None else tokenizer.pad_token_id
         self._batches: Batches[list[int]] = Batches(self._forward, most)
-        self._memo = VectorMemo(model.config.hidden_size)
+        self._memo = VectorMemo(model.config.get_text_config().hidden_size)
 
     def embed(self, texts: Sequence[str | Refused]) -> list[TextVector | Refused]:
         """Return one vector or refusal a text, in order; what is refused already stays so."""
@@ -125,13 +126,17 @@ class TextEngine:
         return self.tokenizer(text, truncation=True, max_length=self.window)["input_ids"], True
 
     def _forward(self, rows: Sequence[list[int]]) -> np.ndarray:
-        import torch
-
-        length = max(map(len, rows))
-        ids = torch.tensor([row + [self._padding] * (length - len(row)) for row in rows], device=self.model.device)
-        mask = torch.tensor([[1] * len(row) + [0] * (length - len(row)) for row in rows], device=self.model.device)
+        ids, mask = self._padded(rows, max(map(len, rows)))
         tokens = self.model(input_ids=ids, attention_mask=mask).last_hidden_state
         return pooled_text(tokens, mask, self.pool).cpu().numpy()
+
+    def _padded(self, rows: Sequence[list[int]], length: int) -> tuple[Tensor, Tensor]:
+        """Tokens and attention mask of texts, (n, length), padded on the right."""
+        import torch
+
+        ids = torch.tensor([row + [self._padding] * (length - len(row)) for row in rows], device=self.model.device)
+        mask = torch.tensor([[1] * len(row) + [0] * (length - len(row)) for row in rows], device=self.model.device)
+        return ids, mask
 
 
 def _window(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int:
