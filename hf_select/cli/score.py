@@ -21,7 +21,9 @@ class ScoreOptions(PoolOptions):
     pool: list[str] = option(help=POOL_HELP, positional=True)
     model: str = option(help="Hub id or folder of the vision-language model that scores")
     out: Path = option(help="folder of the scores; the same command on it resumes")
-    contexts: list[str] = option(["full"], help="contexts to measure: full, no_question, no_image")
+    contexts: list[str] = option(
+        ["full"], help="contexts to measure: full, no_question, no_image, joined_answers, inverse, inverse_no_answer"
+    )
     revision: str | None = option(None, help="revision of the model")
     adapter: str | None = option(None, help="folder of a LoRA adapter for the model")
     max_length: int | None = option(None, help="window in tokens; longer rows get a status instead of a score")
