@@ -216,3 +216,13 @@ def test_choices_are_yaml_values(given, value):
     from hf_select.cli.run_recipe import read_choices
 
     assert read_choices([f"key={given}"]) == {"key": value}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in SCORED if name not in ("random", "length", "visnec")])
+def test_every_recipe_runs_from_a_pool_to_a_subset(home, capsys, name):
+    names = {"--model": "vlm", "--text-encoder": "minilm", "--dual-encoder": "clip", "--image-encoder": "dinov2"}
+    words = [word for flag, folder in names.items() for word in (flag, str(home / folder))]
+    words += ["--set", "limit=null"] if name == "ifd" else []
+    assert run(home, name, name, *words) == 0
+    check_run(home, name, json.loads(capsys.readouterr().out), name)
