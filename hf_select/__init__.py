@@ -42,6 +42,8 @@ _PUBLIC = {
     "load_selected": "hf_select.hub.load",
     "publish": "hf_select.hub.publish",
     "read_pool": "hf_select.pool.read",
+    "recipe": "hf_select.recipes.catalogue",
+    "recipe_names": "hf_select.recipes.catalogue",
     "score": "hf_select.scoring.run",
     "task_weights": "hf_select.sampling.task_weights",
 }
