@@ -11,13 +11,12 @@ from hf_select.embedding.dims import declared_dim
 from hf_select.embedding.hidden_states import PARTS, TAPS, Part, Tap
 from hf_select.errors import UnknownName, UsageError
 from hf_select.scoring import memory
-from hf_select.scoring.model import Dtype, base_and_adapter, load_vlm, resolve_dtype
-from hf_select.scoring.scorer import Scorer, runtime
-from hf_select.scoring.weights import commit_to_load, weights_identity
+from hf_select.scoring.answer_scorer import AnswerScorer
+from hf_select.scoring.model import Dtype, base_and_adapter
+from hf_select.scoring.scorer import runtime
+from hf_select.scoring.weights import commit_to_load
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, ProcessorMixin
-
     from hf_select.embedding.hidden_engine import HiddenEngine
     from hf_select.pool.row import Row
 
@@ -26,7 +25,7 @@ _SHALLOW = 0.125
 
 
 @dataclass(frozen=True, kw_only=True)
-class HiddenEmbedding(Scorer):
+class HiddenEmbedding(AnswerScorer):
     """One vector a row: hidden states of a vision-language model for its whole conversation, pooled over places.
 
     For every part p (a set of places of the row) and layer l, h(p, l) is the mean of the states of l over p; the
@@ -112,16 +111,7 @@ class HiddenEmbedding(Scorer):
                 f"layers={self.layers!r}: give whole numbers from {least} up, or from -1 down to count from the end, or"
                 " shares of the depth between 0 and 1, each once."
             )
-        for name in ("max_length", "micro_batch", "token_budget"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise UsageError(f"{name}={value}: give a whole number of at least 1, or None.")
         super().__post_init__()
-
-    @classmethod
-    def of(cls, model: PreTrainedModel, processor: ProcessorMixin, **config: Any) -> Self:
-        """Embed with a model that is already in memory, as `AnswerLoss.of` scores with one."""
-        return cls(model=memory.remember(model, processor), **config)
 
     @classmethod
     def last(cls, *, prefix: str = "last_", **config: Any) -> Self:
@@ -155,39 +145,16 @@ class HiddenEmbedding(Scorer):
         if memory.is_remembered(self.model):
             model, _ = memory.recall(self.model)
             return {"dim": model.config.get_text_config().hidden_size}
-        weights = weights_identity(self.model, self.revision)
+        identity = super().extra_identity()
         base, _ = base_and_adapter(self.model, self.adapter)
-        identity = {
-            "weights": weights,
-            "dim": declared_dim(base, commit_to_load(weights), vision=False),
-            "dtype": resolve_dtype(self.dtype, self.device),
-        }
-        if self.adapter is not None:
-            identity["adapter"] = weights_identity(self.adapter)
-        return identity
+        return identity | {"dim": declared_dim(base, commit_to_load(identity["weights"]), vision=False)}
 
     def load(self) -> HiddenEngine:
         """Load exactly the weights that were identified."""
         from hf_select.embedding.hidden_engine import HiddenEngine
         from hf_select.embedding.hidden_states import HiddenStates
-        from hf_select.scoring.encode import ChatEncoder
-        from hf_select.scoring.model import context_window
 
-        if memory.is_remembered(self.model):
-            model, processor = memory.recall(self.model)
-        else:
-            weights, adapter = self.resolved["weights"], self.resolved.get("adapter", {})
-            model, processor = load_vlm(
-                self.model,
-                commit_to_load(weights),
-                self.adapter,
-                self.resolved["dtype"],
-                self.device,
-                self.trust_remote_code,
-                adapter_revision=adapter.get("commit"),
-            )
-        window = context_window(model, processor.tokenizer)
-        encoder = ChatEncoder(processor, window if self.max_length is None else min(window, self.max_length))
+        model, encoder = self.opened()
         states = HiddenStates(model, self.layers, self.parts, self.tap, self.model)
         squash = self.squash == "tanh"
         return HiddenEngine(states, encoder, squash, self.normalize, self.micro_batch, self.token_budget)

@@ -1,4 +1,4 @@
-"""What the scorers of answers under a vision-language model share: how the model is named, loaded and run."""
+"""What the scorers of rows under a vision-language model share: how the model is named, loaded and run."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from hf_select.scoring.weights import commit_to_load, weights_identity
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, ProcessorMixin
 
+    from hf_select.scoring.encode import ChatEncoder
     from hf_select.scoring.engine import AnswerEngine, Measure
 
 
 @dataclass(frozen=True, kw_only=True)
 class AnswerScorer(Scorer):
-    """A scorer that runs an `AnswerEngine`.
+    """A scorer that shows a vision-language model whole rows.
 
     Attributes:
         model: Hub id or local folder of any image-text-to-text model with a chat template, or of a peft adapter.
@@ -80,8 +81,14 @@ class AnswerScorer(Scorer):
 
     def engine(self, contexts: Sequence[str], measure: Measure) -> AnswerEngine:
         """Load exactly the weights that were identified, to measure rows in `contexts`."""
-        from hf_select.scoring.encode import ChatEncoder
         from hf_select.scoring.engine import AnswerEngine
+
+        model, encoder = self.opened()
+        return AnswerEngine(model, encoder, contexts, measure, self.micro_batch, self.token_budget)
+
+    def opened(self) -> tuple[PreTrainedModel, ChatEncoder]:
+        """Load exactly the weights that were identified, and what encodes rows for them within the window."""
+        from hf_select.scoring.encode import ChatEncoder
         from hf_select.scoring.model import context_window
 
         if memory.is_remembered(self.model):
@@ -91,8 +98,7 @@ class AnswerScorer(Scorer):
         window = context_window(model, processor.tokenizer)
         if self.max_length is not None:
             window = min(window, self.max_length)
-        encoder = ChatEncoder(processor, window)
-        return AnswerEngine(model, encoder, contexts, measure, self.micro_batch, self.token_budget)
+        return model, ChatEncoder(processor, window)
 
     def _load_weights(self) -> tuple[PreTrainedModel, ProcessorMixin]:
         weights, adapter = self.resolved["weights"], self.resolved.get("adapter", {})
