@@ -26,7 +26,7 @@ from safetensors.torch import load_file, save_file
 from vision_features import VisionFeatures, text_encoder
 
 from hf_select.evaluation.report import SAMPLES, EvalReport, TaskResult
-from hf_select.evaluation.study import Trained
+from hf_select.evaluation.study import FORWARD, SEED_MODEL, Trained
 from hf_select.files import replacing
 from hf_select.pool.read import read_pool
 from hf_select.pool.view import PoolView
@@ -139,10 +139,9 @@ class SmallLearner:
         table = self.facts(pool)
         for name, values in columns.items():
             table = table.append_column(name, pa.array(values) if isinstance(values, np.ndarray) else values)
-        ended = time.process_time()
         for name, column in self._encoded(pool).items():
             table = table.append_column(name, column)
-        return table, {"seed model": tuned - started, "one context": once - tuned, "contexts": ended - once}
+        return table, {SEED_MODEL: tuned - started, FORWARD: once - tuned}
 
     def trained(self, pool: str, rows: Sequence[str] | None, seed: int) -> Trained:
         """Tune the start model on the chosen rows (or not at all) and ask it the held-out questions."""

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from hf_select.evaluation.study import Trained
+from hf_select.evaluation.study import FORWARD, SEED_MODEL, Trained
 from hf_select.recipes.pipeline import Source
 from hf_select.recipes.recipe import Models, Recipe
 from hf_select.recipes.stages import digest
+from hf_select.scoring.answer_loss import AnswerLoss
 from hf_select.training.config import FitConfig
 
 if TYPE_CHECKING:
@@ -86,9 +87,11 @@ class CheckpointLearner:
         seed_model = self._fitted(pool, seed_rows, seed, f"seed-{pool}-{seed}")
         tuned = time.time()
         models = replace(self.models, model=str(seed_model.path))
-        table = self._columns(pool, _merged([one for recipe in self.recipes for one in recipe.scorers(models)]))
+        scorers = _merged([one for recipe in self.recipes for one in recipe.scorers(models)])
+        table = self._columns(pool, scorers)
         shutil.rmtree(seed_model.path, ignore_errors=True)
-        return table, {"seed model": tuned - started, "scoring": time.time() - tuned}
+        passes = sum(len(one.contexts) if isinstance(one, AnswerLoss) else 1 for one in scorers)
+        return table, {SEED_MODEL: tuned - started, FORWARD: (time.time() - tuned) / max(1, passes)}
 
     def trained(self, pool: str, rows: Sequence[str] | None, seed: int) -> Trained:
         """See `Learner`."""
@@ -149,8 +152,6 @@ class CheckpointLearner:
 
 def _merged(scorers: Sequence[Scorer]) -> list[Scorer]:
     """Each scorer once; losses of one model in one scorer with all contexts that are asked for."""
-    from hf_select.scoring.answer_loss import AnswerLoss
-
     losses = [one for one in scorers if type(one) is AnswerLoss]
     contexts = tuple(dict.fromkeys(context for one in losses for context in one.contexts))
     kept = {one.identity(): one for one in scorers if type(one) is not AnswerLoss}

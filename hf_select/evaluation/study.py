@@ -32,6 +32,10 @@ if TYPE_CHECKING:
     from hf_select.sampling.selection import Selection
 
 
+SEED_MODEL, FORWARD = "seed model", "a forward pass"
+"""What scoring costs: tuning the seed model, and one forward pass over the pool."""
+
+
 @dataclass(frozen=True)
 class Trained:
     """A fit that was evaluated.
@@ -59,7 +63,7 @@ class Learner(Protocol):
         """`row_key`, `row_task`, `row_status` of every row; `planted` (text) where trouble was planted."""
 
     def scored(self, pool: str, seed_rows: Sequence[str], seed: int) -> tuple[pa.Table, dict[str, float]]:
-        """The facts and all recipes' columns under a model tuned on `seed_rows`, and seconds by what took them."""
+        """The facts and all recipes' columns under a model tuned on `seed_rows`; seconds by `SEED_MODEL`, `FORWARD`."""
 
     def trained(self, pool: str, rows: Sequence[str] | None, seed: int) -> Trained:
         """Tune on the rows with these addresses (None: not at all) and evaluate."""
@@ -194,24 +198,24 @@ class StudyFolder:
     def _do(self, unit: Unit) -> bool:
         """Do a unit; False where another process is still scoring what it reads."""
         started = time.process_time()
-        scored: pa.Table | None = None
         keys: Sequence[str] | None = None
-        forwards, seconds = 0.0, {}
+        forwards = score = 0.0
         if unit.label == FULL:
             keys = _usable(self.learner.facts(unit.pool))
         elif unit.label != START:
             recipe = self.study.recipe(unit.label)
-            include: Sequence[str] = ()
-            if recipe.cost.forwards or recipe.cost.tuned:
-                given = self._scored(unit.pool, unit.seed)
+            looks = bool(recipe.cost.forwards or recipe.cost.tuned)
+            scored, include = self.learner.facts(unit.pool), []
+            if looks or recipe.cost.encoders or recipe.cost.instructions:
+                given = self._scored(unit.pool, unit.seed if looks else self.study.seeds[0])
                 if given is None:
                     return False
-                scored, seconds, include = given
-                forwards = recipe.cost.forwards
-            else:
-                scored = self._unscored(unit)
-            picked = recipe.select(scored, unit.budget, seed=unit.seed, include=include)
-            keys = picked.keys
+                scored = given[0]
+                if looks:
+                    _, seconds, include = given
+                    forwards = recipe.cost.forwards
+                    score = seconds[SEED_MODEL] + forwards * seconds[FORWARD]
+            keys = recipe.select(scored, unit.budget, seed=unit.seed, include=include).keys
         chosen = time.process_time()
         trained = self._trained(unit, keys)
         run = StudyRun(
@@ -223,7 +227,7 @@ class StudyFolder:
             report=trained.report,
             rows=0 if keys is None else len(keys),
             steps=trained.steps,
-            seconds={"score": sum(seconds.values()), "select": chosen - started, **trained.seconds},
+            seconds={"score": score, "select": chosen - started, **trained.seconds},
             forwards=forwards,
             **_counts(self.learner.facts(unit.pool), keys or ()),
         )
@@ -261,11 +265,6 @@ class StudyFolder:
                     write_atomically(folder / "seed.json", json.dumps({"rows": rows, "seconds": seconds}))
         kept = json.loads((folder / "seed.json").read_text("utf-8"))
         return pq.read_table(folder / "scores.parquet"), kept["seconds"], kept["rows"]
-
-    def _unscored(self, unit: Unit) -> pa.Table:
-        """Columns for a recipe that looks at no model: those of any table that is there, or the facts alone."""
-        given = self._scored(unit.pool, self.study.seeds[0]) if unit.label != BASELINE else None
-        return self.learner.facts(unit.pool) if given is None else given[0]
 
     def _seed_rows(self, pool: str, seed: int) -> Selection:
         from hf_select.recipes.presel import PreSel

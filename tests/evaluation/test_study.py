@@ -45,7 +45,7 @@ class CountingLearner:
         table = self.facts(pool)
         return table.append_column("tokens_full", pa.array([float(at % 9) for at in range(ROWS)])).append_column(
             "loss_full", pa.array([float((at * 37 + seed) % 101) for at in range(ROWS)])
-        ), {"scoring": 1.5}
+        ), {"seed model": 1.0, "a forward pass": 0.5}
 
     def trained(self, pool, rows, seed):
         self._say("trained", pool, seed, 0 if rows is None else len(rows))
