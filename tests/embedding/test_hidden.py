@@ -1,6 +1,7 @@
 """Hidden states pooled over places: the numbers transformers itself gives, taken apart by plain loops."""
 
 import functools
+import sys
 
 import numpy as np
 import pytest
@@ -16,14 +17,15 @@ from hf_select.scoring.encode import ChatEncoder
 from hf_select.scoring.loaded import forget_loaded
 from hf_select.scoring.model import load_processor, load_vlm
 
+FAMILIES = tiny.TORCHVISION_FAMILIES if "torchvision_shim" in sys.modules else tiny.FAMILIES
 LAYERS = (0, 1, -1)
 PARTS = ("last", "vision", "text", "attended")
 SEEN = [row for row in mixed_rows() if row.images]
 
 
-@pytest.fixture(scope="module", params=tiny.FAMILIES)
+@pytest.fixture(scope="module", params=FAMILIES)
 def family(request, tmp_path_factory):
-    return str(tiny.FAMILIES[request.param](tmp_path_factory.mktemp(request.param)))
+    return str(FAMILIES[request.param](tmp_path_factory.mktemp(request.param)))
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,8 @@ TESTS = Path(__file__).resolve().parent.parent
     reason="HF_SELECT_TORCHVISION_DIR names no folder with torchvision (see tests/torchvision_shim.py)",
 )
 def test_families_with_a_video_processor():
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "torchvision_shim", "scoring/test_families.py"]
+    files = ["scoring/test_families.py", "embedding/test_hidden.py"]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "torchvision_shim", *files]
     path = os.pathsep.join(filter(None, [str(TESTS), os.environ.get("PYTHONPATH")]))
     done = subprocess.run(
         command, cwd=TESTS, env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True, timeout=600
