@@ -16,6 +16,7 @@ from hf_select.evaluation.study import FORWARD, SEED_MODEL, Trained
 from hf_select.recipes.pipeline import Source
 from hf_select.recipes.recipe import Models, Recipe
 from hf_select.recipes.stages import digest
+from hf_select.scoring.answer_length import AnswerLength
 from hf_select.scoring.answer_loss import AnswerLoss
 from hf_select.training.config import FitConfig
 
@@ -151,8 +152,10 @@ class CheckpointLearner:
 
 
 def _merged(scorers: Sequence[Scorer]) -> list[Scorer]:
-    """Each scorer once; losses of one model in one scorer with all contexts that are asked for."""
+    """Each scorer once; losses of one model in one scorer with all contexts that are asked for, lengths among them."""
     losses = [one for one in scorers if type(one) is AnswerLoss]
-    contexts = tuple(dict.fromkeys(context for one in losses for context in one.contexts))
-    kept = {one.identity(): one for one in scorers if type(one) is not AnswerLoss}
+    lengths = ["full"] if losses and any(type(one) is AnswerLength for one in scorers) else []
+    contexts = tuple(dict.fromkeys([*lengths, *(context for one in losses for context in one.contexts)]))
+    merged = (AnswerLoss, AnswerLength) if losses else (AnswerLoss,)
+    kept = {one.identity(): one for one in scorers if type(one) not in merged}
     return [*([replace(losses[0], contexts=contexts)] if losses else []), *kept.values()]
