@@ -34,6 +34,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "hf_select.cli.score",
         "Score every row of a pool: the loss of its answer under a model, in one or more contexts.",
     ),
+    "bench": ("hf_select.cli.bench", "Measure rows a second on a sample, and project the time for a whole pool."),
     "select": ("hf_select.cli.select", "Choose rows of a scored pool within a budget."),
     "run": ("hf_select.cli.run", "Run a recipe from a pool to a chosen subset, in stages that resume."),
     "annotate": ("hf_select.cli.annotate", "Have instructions written for the pictures of a selection."),
