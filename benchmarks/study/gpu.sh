@@ -36,6 +36,8 @@ run)
   mkdir -p "$folder/study/pool"
   cat "$folder/parts"/model-* | tar -C "$folder/study" -xf -
   cat "$folder/parts"/pool-* | tar -C "$folder/study/pool" -xf -
+  awk 'NR % 400 == 1' "$folder/study/pool/pool.jsonl" > "$folder/study/pool/trial.jsonl"
+  awk 'NR % 200 == 1' "$folder/study/pool/eval.jsonl" > "$folder/study/pool/trial-eval.jsonl"
   cp "${3:-$here/study-vlm.yaml}" "$folder/study/study.yaml"
   export HF_HUB_OFFLINE=1
   "$python" -m hf_select.cli.main study "$folder/study/study.yaml" --out "$folder/study/out"
