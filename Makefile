@@ -38,8 +38,10 @@ lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
+# Peers go beside hf_select and are pinned like the rest; scikit-learn, polars and duckdb change nothing of it.
 bench: $(STAMP)
-	@for script in $(wildcard benchmarks/bench_*.py); do echo "$$script"; $(BIN)/python "$$script" || exit 1; done
+	$(PIP) -r benchmarks/requirements.txt
+	$(BIN)/python benchmarks/speed.py
 
 # POOL is a folder with pool.jsonl and eval.jsonl; study takes a night on two cores, study-small under 30 minutes.
 POOL ?= ../shared/pool
@@ -47,6 +49,7 @@ STUDY := $(BIN)/python benchmarks/study/run.py --pool $(POOL) --work build/study
 
 study: $(STAMP)
 	$(STUDY) --config benchmarks/study/study.yaml --results benchmarks/study/results
+	$(BIN)/python benchmarks/study/publish.py
 
 study-small: $(STAMP)
 	$(STUDY) --config benchmarks/study/study-small.yaml --results build/study/small-results

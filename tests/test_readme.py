@@ -2,6 +2,8 @@
 
 import os
 import re
+import subprocess
+import sys
 
 import datasets
 import pytest
@@ -15,6 +17,12 @@ from hf_select.scoring.run import score_columns
 
 def blocks(root):
     return re.findall(r"```python\n(.*?)```", (root / "README.md").read_text("utf-8"), re.S)
+
+
+def test_the_study_table_and_the_list_of_recipes_are_those_of_the_results(root):
+    script = root / "benchmarks" / "study" / "publish.py"
+    checked = subprocess.run([sys.executable, script, "--check"], check=False)
+    assert checked.returncode == 0, f"run {script.name}: README.md or measured.json differs from RESULTS.json"
 
 
 @pytest.mark.slow
