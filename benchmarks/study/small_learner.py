@@ -285,12 +285,9 @@ class SmallLearner:
         for task in sorted({record["task"] for record in records}):
             scores = [one["score"] for one in samples if one["task"] == task]
             mine = [at for at, record in enumerate(records) if record["task"] == task]
-            loss = float(found.sums[mine].sum() / found.counts[mine].sum())
             error = float(np.std(scores, ddof=1) / len(scores) ** 0.5)
             metric = "token_accuracy" if records[mine[0]]["metric"] in _FREE_TEXT else "exact_match"
-            results.append(
-                TaskResult(task, metric, float(np.mean(scores)), 1.0, len(scores), error, "", {"loss": loss}, 0.0)
-            )
+            results.append(TaskResult(task, metric, float(np.mean(scores)), 1.0, len(scores), error, "", {}, 0.0))
         versions = {"torch": torch.__version__}
         table = pa.Table.from_pylist(samples, SAMPLES)
         return EvalReport(self.name, "", "held-out", tuple(results), versions, table)
