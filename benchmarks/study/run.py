@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import platform
 import subprocess
 import sys
 from functools import partial
@@ -68,7 +69,11 @@ def main() -> None:
         for other in others:
             other.wait()
     if options.results:
-        about = {"learner": learner.identity(), "command": f"{Path(__file__).name} --config {options.config.name}"}
+        told = {f"learner: {name}": value for name, value in learner.identity().items()}
+        command = (
+            f"python benchmarks/study/run.py --config benchmarks/study/{options.config.name} --pool POOL --work WORK"
+        )
+        about = {"command": command, "seconds": "CPU seconds of one thread", "machine": _machine()} | told
         write_results(folder.runs(), options.results, about)
     print(f"{folder.missing()} fits are missing", flush=True)
 
@@ -78,6 +83,11 @@ def _again(options: argparse.Namespace) -> list[str]:
     given = {"config": options.config, "pool": options.pool, "work": options.work, "out": options.out, "workers": 1}
     words = [word for name, value in given.items() if value is not None for word in (f"--{name}", str(value))]
     return [sys.executable, __file__, *words, *(["--tuning"] if options.tuning else [])]
+
+
+def _machine() -> str:
+    names = [line for line in Path("/proc/cpuinfo").read_text("utf-8").splitlines() if line.startswith("model name")]
+    return f"{names[0].partition(':')[2].strip()}, {os.cpu_count()} cores" if names else platform.machine()
 
 
 def _say(text: str) -> None:

@@ -197,9 +197,8 @@ class StudyFolder:
 
     def _do(self, unit: Unit) -> bool:
         """Do a unit; False where another process is still scoring what it reads."""
-        started = time.process_time()
         keys: Sequence[str] | None = None
-        forwards = score = 0.0
+        forwards = score = selecting = 0.0
         if unit.label == FULL:
             keys = _usable(self.learner.facts(unit.pool))
         elif unit.label != START:
@@ -215,8 +214,9 @@ class StudyFolder:
                     _, seconds, include = given
                     forwards = recipe.cost.forwards
                     score = seconds[SEED_MODEL] + forwards * seconds[FORWARD]
+            started = time.process_time()
             keys = recipe.select(scored, unit.budget, seed=unit.seed, include=include).keys
-        chosen = time.process_time()
+            selecting = time.process_time() - started
         trained = self._trained(unit, keys)
         run = StudyRun(
             pool=unit.pool,
@@ -227,7 +227,7 @@ class StudyFolder:
             report=trained.report,
             rows=0 if keys is None else len(keys),
             steps=trained.steps,
-            seconds={"score": score, "select": chosen - started, **trained.seconds},
+            seconds={"score": score, "select": selecting, **trained.seconds},
             forwards=forwards,
             **_counts(self.learner.facts(unit.pool), keys or ()),
         )
