@@ -18,8 +18,8 @@ Scores are means over tasks, each on a scale of 0 to 100 and counting the same. 
 {baseline}'s with the same seeds, pool, budget and model.
 
 * **95 % interval**: percentiles of {resamples:,} resamples that draw seeds (the same for both sides and all tasks) \
-and the documents of each task (the same for both sides and all seeds). With one seed only documents are drawn, and the \
-interval says nothing about other seeds. Percentiles over a handful of seeds are somewhat too narrow.
+and the documents of each task (the same for both sides and all seeds). With one seed only documents are drawn, and \
+the interval says nothing about other seeds. Percentiles over a handful of seeds are somewhat too narrow.
 * **Over seeds (t)**: a 95 % interval by Student's t over the seeds' differences alone, the documents taken as given; \
 it speaks of other seeds on the same documents.
 * **All compared**: of many recipes that equal {baseline}, one in forty lies above zero by chance. This interval is at \
@@ -65,7 +65,9 @@ def _cases(rows: Sequence[Entry]) -> Iterator[tuple[str, list[Entry]]]:
 
     order = {key: at for at, key in enumerate(dict.fromkeys((row["pool"], row["model"]) for row in rows))}
     several = len({row["model"] for row in rows}) > 1
-    ordered = sorted(rows, key=lambda row: (order[row["pool"], row["model"]], case(row)[2:], -row["diff"]))
+    ordered = sorted(
+        rows, key=lambda row: (order[row["pool"], row["model"]], case(row)[2:], -row["diff"], row["recipe"])
+    )
     for (pool, model, _, budget), part in groupby(ordered, key=case):
         yield escape_markdown(f"{pool}, {budget}" + (f", {model}" if several else "")), list(part)
 

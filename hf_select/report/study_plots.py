@@ -197,7 +197,10 @@ def _map(
     for y, line in enumerate(texts):
         for x, text in enumerate(line):
             dark = abs(colours[y, x]) > 0.75
-            axes.text(x, y, text, ha="center", va="center", fontsize=_SMALL - 1, color="white" if dark else "black")
+            cell = axes.text(x, y, text, ha="center", va="center", fontsize=_SMALL - 1)
+            cell.set_color("white" if dark else "black")
+            # Hundreds of texts that lie inside the axes would each be measured, several times over.
+            cell.set_in_layout(False)
     axes.set_xticks(range(len(columns)), [label(c) for c in columns], rotation=40, ha="right", fontsize=_SMALL)
     axes.set_yticks(range(len(lines)), [label(line) for line in lines], fontsize=_SMALL)
     return figure
