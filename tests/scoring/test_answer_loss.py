@@ -18,7 +18,6 @@ from hf_select.errors import HFSelectError, UsageError
 from hf_select.pool.images import RowImage
 from hf_select.pool.view import PoolView
 from hf_select.scoring.answer_loss import AnswerLoss
-from hf_select.scoring.contexts import ASK_WITH_ANSWER
 from hf_select.scoring.model import load_vlm
 
 CONTEXTS = ("full", "no_question", "no_image")
@@ -190,36 +189,6 @@ def test_txt_15_to_17_rows_beyond_the_window_leave_the_others_alone(folder):
         assert found["loss_full"][3] == pytest.approx(
             AnswerLoss(model=folder).score(rows[3:])["loss_full"][0], rel=1e-5
         )
-
-
-def test_questions_are_scored_as_answers_are(folder):
-    """The inverse contexts of a row are the full context of the row that asks for its questions."""
-    rows = [
-        chat((picture(), "What colour?"), "Red.", system="Be brief."),
-        chat("Hello", "Hi.", ("And this?", picture("blue")), "Blue."),
-    ]
-    asking = [
-        chat((picture(), ASK_WITH_ANSWER + "Red."), "What colour?", system="Be brief."),
-        chat(ASK_WITH_ANSWER + "Hi.", "Hello", (picture("blue"), ASK_WITH_ANSWER + "Blue."), "And this?"),
-    ]
-    found = AnswerLoss(model=folder, contexts=("inverse", "full", "inverse_no_answer")).score(rows)
-    expected = AnswerLoss(model=folder).score(asking)
-    assert found["loss_status"] == ["ok"] * 2
-    for fact in ("loss", "tokens"):
-        assert found[f"{fact}_inverse"] == expected[f"{fact}_full"]
-    assert found["n_tokens"] == expected["n_tokens"]
-    assert found["tokens_inverse"] == found["tokens_inverse_no_answer"]
-    assert found["loss_inverse"] != found["loss_inverse_no_answer"]
-
-
-def test_a_row_without_a_question_has_no_number_where_the_question_is_asked_for(folder):
-    rows = [chat((picture(),), "A square."), chat((picture(), "Colour?"), "Red.")]
-    for micro_batch in (None, 4):
-        found = AnswerLoss(model=folder, contexts=("full", "inverse"), micro_batch=micro_batch).score(rows)
-        assert found["loss_status"] == ["no_supervised_tokens", "ok"]
-        assert "no question with text" in found["loss_reason"][0]
-        assert_no_numbers(found, 0)
-    assert AnswerLoss(model=folder).score(rows)["loss_status"] == ["ok", "ok"]
 
 
 def test_window_is_the_models_own_and_never_more(scorer):
