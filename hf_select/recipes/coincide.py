@@ -64,15 +64,7 @@ class Coincide(Recipe):
         """The joined mean states of image and text places."""
         from hf_select.embedding.hidden import HiddenEmbedding
 
-        return (
-            HiddenEmbedding.coincide(
-                model=models.vlm(self.name),
-                max_length=models.max_length,
-                dtype=models.dtype,
-                view=models.view,
-                device=models.device,
-            ),
-        )
+        return (HiddenEmbedding.coincide(**models.scoring(self.name)),)
 
     def sampler(self) -> GreedyMMDSampler:
         """The decision, once the columns are there."""

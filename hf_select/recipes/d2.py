@@ -65,14 +65,8 @@ class D2Pruning(Recipe):
         from hf_select.embedding.hidden import HiddenEmbedding
         from hf_select.scoring.token_stats import TokenStats
 
-        model = models.vlm(self.name)
-        options = {
-            "max_length": models.max_length,
-            "dtype": models.dtype,
-            "view": models.view,
-            "device": models.device,
-        }
-        return TokenStats(model=model, **options), HiddenEmbedding.last(model=model, **options)
+        options = models.scoring(self.name)
+        return TokenStats(**options), HiddenEmbedding.last(**options)
 
     def sampler(self) -> MessagePassingSampler:
         """The decision, once the columns are there."""

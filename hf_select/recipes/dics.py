@@ -55,13 +55,7 @@ class DICS(Recipe):
         from hf_select.embedding.hidden import HiddenEmbedding
         from hf_select.scoring.answer_loss import AnswerLoss
 
-        options = {
-            "model": models.vlm(self.name),
-            "max_length": models.max_length,
-            "dtype": models.dtype,
-            "view": models.view,
-            "device": models.device,
-        }
+        options = models.scoring(self.name)
         contexts = ("full", "no_image", "inverse", "inverse_no_answer")
         return AnswerLoss(contexts=contexts, **options), HiddenEmbedding.last(**options)
 

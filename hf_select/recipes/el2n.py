@@ -49,12 +49,4 @@ class EL2N(RankedRecipe):
         """The statistics of answer tokens."""
         from hf_select.scoring.token_stats import TokenStats
 
-        return (
-            TokenStats(
-                model=models.vlm(self.name),
-                max_length=models.max_length,
-                dtype=models.dtype,
-                view=models.view,
-                device=models.device,
-            ),
-        )
+        return (TokenStats(**models.scoring(self.name)),)

@@ -59,16 +59,7 @@ class IFD(Recipe):
         """The losses with and without the questions."""
         from hf_select.scoring.answer_loss import AnswerLoss
 
-        return (
-            AnswerLoss(
-                model=models.vlm(self.name),
-                contexts=("full", "no_question"),
-                max_length=models.max_length,
-                dtype=models.dtype,
-                view=models.view,
-                device=models.device,
-            ),
-        )
+        return (AnswerLoss(contexts=("full", "no_question"), **models.scoring(self.name)),)
 
     def sampler(self) -> Top:
         """The decision, once the losses are there."""

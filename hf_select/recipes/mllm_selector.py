@@ -104,16 +104,7 @@ class MLLMSelector(Recipe):
         """The losses that the necessity score is computed from; `models.model` is the seed model."""
         from hf_select.scoring.answer_loss import AnswerLoss
 
-        return (
-            AnswerLoss(
-                model=models.vlm(self.name),
-                contexts=self.contexts,
-                max_length=models.max_length,
-                dtype=models.dtype,
-                view=models.view,
-                device=models.device,
-            ),
-        )
+        return (AnswerLoss(contexts=self.contexts, **models.scoring(self.name)),)
 
     def select(
         self,

@@ -48,12 +48,4 @@ class Perplexity(RankedRecipe):
         """The loss of each row's answers."""
         from hf_select.scoring.answer_loss import AnswerLoss
 
-        return (
-            AnswerLoss(
-                model=models.vlm(self.name),
-                max_length=models.max_length,
-                dtype=models.dtype,
-                view=models.view,
-                device=models.device,
-            ),
-        )
+        return (AnswerLoss(**models.scoring(self.name)),)

@@ -175,14 +175,7 @@ taken as they are |
         from hf_select.sampling.derive import KINDS
         from hf_select.scoring.answer_loss import AnswerLoss
 
-        losses = AnswerLoss(
-            model=models.vlm(self.name),
-            contexts=KINDS[self.score],
-            max_length=models.max_length,
-            dtype=models.dtype,
-            view=models.view,
-            device=models.device,
-        )
+        losses = AnswerLoss(contexts=KINDS[self.score], **models.scoring(self.name))
         return losses, ImageEmbedding(model=models.image_encoder, view=models.view, device=models.device)
 
     def _weights(self, scored: Dataset | pa.Table, reference: Sequence[str]) -> Mapping[str, float]:

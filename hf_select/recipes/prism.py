@@ -57,15 +57,7 @@ class Prism(Recipe):
         """The mean hidden state over image places of a shallow layer."""
         from hf_select.embedding.hidden import HiddenEmbedding
 
-        return (
-            HiddenEmbedding.shallow(
-                model=models.vlm(self.name),
-                max_length=models.max_length,
-                dtype=models.dtype,
-                view=models.view,
-                device=models.device,
-            ),
-        )
+        return (HiddenEmbedding.shallow(**models.scoring(self.name)),)
 
     def sampler(self) -> CorrelationSampler:
         """The decision, once the columns are there."""

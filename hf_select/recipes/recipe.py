@@ -74,6 +74,16 @@ class Models:
             raise UsageError(f"{recipe} scores rows with a vision-language model: give its Hub id or folder.")
         return self.model
 
+    def scoring(self, recipe: str) -> dict[str, Any]:
+        """What every scorer by the vision-language model is given: model, window, precision, view and device."""
+        return {
+            "model": self.vlm(recipe),
+            "max_length": self.max_length,
+            "dtype": self.dtype,
+            "view": self.view,
+            "device": self.device,
+        }
+
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe(ABC):

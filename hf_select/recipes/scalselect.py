@@ -58,15 +58,7 @@ class ScalSelect(Recipe):
         """The mean hidden state of the image places that the user's text attends to."""
         from hf_select.embedding.hidden import HiddenEmbedding
 
-        return (
-            HiddenEmbedding.attended(
-                model=models.vlm(self.name),
-                max_length=models.max_length,
-                dtype=models.dtype,
-                view=models.view,
-                device=models.device,
-            ),
-        )
+        return (HiddenEmbedding.attended(**models.scoring(self.name)),)
 
     def sampler(self) -> LeverageSampler:
         """The decision, once the columns are there."""

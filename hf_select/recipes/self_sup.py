@@ -56,15 +56,7 @@ class SelfSup(Recipe):
         """The last layer's hidden state at each row's last token."""
         from hf_select.embedding.hidden import HiddenEmbedding
 
-        return (
-            HiddenEmbedding.last(
-                model=models.vlm(self.name),
-                max_length=models.max_length,
-                dtype=models.dtype,
-                view=models.view,
-                device=models.device,
-            ),
-        )
+        return (HiddenEmbedding.last(**models.scoring(self.name)),)
 
     def sampler(self) -> PrototypeSampler:
         """The decision, once the columns are there."""

@@ -57,14 +57,7 @@ class VisNec(Recipe):
         from hf_select.embedding.text import TextEmbedding
         from hf_select.scoring.answer_loss import AnswerLoss
 
-        losses = AnswerLoss(
-            model=models.vlm(self.name),
-            contexts=("full", "no_image"),
-            max_length=models.max_length,
-            dtype=models.dtype,
-            view=models.view,
-            device=models.device,
-        )
+        losses = AnswerLoss(contexts=("full", "no_image"), **models.scoring(self.name))
         questions = TextEmbedding(model=models.text_encoder, max_length=256, view=models.view, device=models.device)
         return losses, questions
 
