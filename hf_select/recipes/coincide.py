@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from hf_select.recipes.recipe import Cost, Models, Recipe
+from hf_select.recipes.recipe import Cost, Models, SampledRecipe
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-    from datasets import Dataset
-
-    from hf_select.sampling.budget import Budget
     from hf_select.sampling.greedy_mmd import GreedyMMDSampler
-    from hf_select.sampling.selection import Selection
     from hf_select.scoring.scorer import Scorer
 
 
 @dataclass(frozen=True, kw_only=True)
-class Coincide(Recipe):
+class Coincide(SampledRecipe):
     """Concept clusters of a small model's states, budgets by transferability and density (COINCIDE, arXiv 2406.10995).
 
     A row's feature joins, for several layers, the mean state over its image places and over its text places, squashed
@@ -57,9 +51,6 @@ class Coincide(Recipe):
     preset: Literal["safe", "paper"] = "safe"
     duplicates: Literal["drop", "keep"] = "drop"
 
-    def __post_init__(self) -> None:
-        self.sampler()
-
     def scorers(self, models: Models) -> tuple[Scorer, ...]:
         """The joined mean states of image and text places."""
         from hf_select.embedding.hidden import HiddenEmbedding
@@ -77,14 +68,3 @@ class Coincide(Recipe):
             preset=self.preset,
             duplicates=self.duplicates,
         )
-
-    def select(
-        self,
-        scored: Dataset | pa.Table,
-        budget: Budget | str | int,
-        *,
-        seed: int = 0,
-        include: Sequence[str] = (),
-    ) -> Selection:
-        """Choose rows; see `Recipe.select`. Reads `coincide_hidden`."""
-        return self.sampler().select(scored, budget, seed=seed, include=include)

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from hf_select.recipes.recipe import Cost, Models, Recipe
+from hf_select.recipes.recipe import Cost, Models, SampledRecipe
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-    from datasets import Dataset
-
-    from hf_select.sampling.budget import Budget
     from hf_select.sampling.message_passing import MessagePassingSampler
-    from hf_select.sampling.selection import Selection
     from hf_select.scoring.scorer import Scorer
 
 
 @dataclass(frozen=True, kw_only=True)
-class D2Pruning(Recipe):
+class D2Pruning(SampledRecipe):
     """Scores passed between nearest neighbours, then the best row again and again (D2 pruning, arXiv 2310.07931).
 
     s_i is a row's score and d_ij the distance of unit vectors (the last layer's hidden state at the last token) to its
@@ -57,9 +51,6 @@ class D2Pruning(Recipe):
     gamma_reverse: float = 0.4
     duplicates: Literal["drop", "keep"] = "drop"
 
-    def __post_init__(self) -> None:
-        self.sampler()
-
     def scorers(self, models: Models) -> tuple[Scorer, ...]:
         """The statistics of answer tokens, and the last layer's hidden state at each row's last token."""
         from hf_select.embedding.hidden import HiddenEmbedding
@@ -80,14 +71,3 @@ class D2Pruning(Recipe):
             gamma_reverse=self.gamma_reverse,
             duplicates=self.duplicates,
         )
-
-    def select(
-        self,
-        scored: Dataset | pa.Table,
-        budget: Budget | str | int,
-        *,
-        seed: int = 0,
-        include: Sequence[str] = (),
-    ) -> Selection:
-        """Choose rows; see `Recipe.select`. Reads `score` and `last_hidden`; nothing is drawn, so no seed counts."""
-        return self.sampler().select(scored, budget, seed=seed, include=include)

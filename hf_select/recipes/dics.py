@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from hf_select.recipes.recipe import Cost, Models, Recipe
+from hf_select.recipes.recipe import Cost, Models, SampledRecipe
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-    from datasets import Dataset
-
-    from hf_select.sampling.budget import Budget
     from hf_select.sampling.farthest_point import FarthestPointSampler
-    from hf_select.sampling.selection import Selection
     from hf_select.scoring.scorer import Scorer
 
 
 @dataclass(frozen=True, kw_only=True)
-class DICS(Recipe):
+class DICS(SampledRecipe):
     """Dual-direction image and response contribution, then farthest-point sampling (DICS, repo cqu-student/DICS).
 
     With x the questions, y the answers and I the images of a row, L mean losses per supervised token:
@@ -47,9 +41,6 @@ class DICS(Recipe):
     cost: ClassVar[Cost] = Cost(forwards=5, tuned=0.05)
     duplicates: Literal["drop", "keep"] = "drop"
 
-    def __post_init__(self) -> None:
-        self.sampler()
-
     def scorers(self, models: Models) -> tuple[Scorer, ...]:
         """The losses of the four contexts, and the last hidden state of the last token."""
         from hf_select.embedding.hidden import HiddenEmbedding
@@ -64,14 +55,3 @@ class DICS(Recipe):
         from hf_select.sampling.farthest_point import FarthestPointSampler
 
         return FarthestPointSampler(score="dic", features="last_hidden", duplicates=self.duplicates)
-
-    def select(
-        self,
-        scored: Dataset | pa.Table,
-        budget: Budget | str | int,
-        *,
-        seed: int = 0,
-        include: Sequence[str] = (),
-    ) -> Selection:
-        """Choose rows; see `Recipe.select`. Reads the losses and `last_hidden`; nothing is drawn, so no seed counts."""
-        return self.sampler().select(scored, budget, seed=seed, include=include)

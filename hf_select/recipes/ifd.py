@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from hf_select.recipes.recipe import Cost, Models, Recipe
+from hf_select.recipes.recipe import Cost, Models, SampledRecipe
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-    from datasets import Dataset
-
-    from hf_select.sampling.budget import Budget
     from hf_select.sampling.ranked import Top
-    from hf_select.sampling.selection import Selection
     from hf_select.scoring.scorer import Scorer
 
 
 @dataclass(frozen=True, kw_only=True)
-class IFD(Recipe):
+class IFD(SampledRecipe):
     """The largest Instruction-Following Difficulty up to 1 (IFD, arXiv 2308.12032).
 
     With R the answers, Q the questions and I the images of a row, mean losses per supervised token:
@@ -52,9 +46,6 @@ class IFD(Recipe):
     group: str | None = None
     duplicates: Literal["drop", "keep"] = "drop"
 
-    def __post_init__(self) -> None:
-        self.sampler()
-
     def scorers(self, models: Models) -> tuple[Scorer, ...]:
         """The losses with and without the questions."""
         from hf_select.scoring.answer_loss import AnswerLoss
@@ -66,14 +57,3 @@ class IFD(Recipe):
         from hf_select.sampling.ranked import Top
 
         return Top(score="ifd", limit=self.limit, group=self.group, duplicates=self.duplicates)
-
-    def select(
-        self,
-        scored: Dataset | pa.Table,
-        budget: Budget | str | int,
-        *,
-        seed: int = 0,
-        include: Sequence[str] = (),
-    ) -> Selection:
-        """Choose rows; see `Recipe.select`. Reads the losses; nothing is drawn, so no seed counts."""
-        return self.sampler().select(scored, budget, seed=seed, include=include)

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from hf_select.recipes.recipe import Cost, Models, Recipe
+from hf_select.recipes.recipe import Cost, Models, SampledRecipe
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-    from datasets import Dataset
-
-    from hf_select.sampling.budget import Budget
     from hf_select.sampling.correlation import CorrelationSampler
-    from hf_select.sampling.selection import Selection
     from hf_select.scoring.scorer import Scorer
 
 
 @dataclass(frozen=True, kw_only=True)
-class Prism(Recipe):
+class Prism(SampledRecipe):
     """The lowest mean correlation of centred image features (PRISM, arXiv 2502.12119).
 
     With F_i the mean over a row's image places of a shallow layer's hidden states in the model that will be tuned, and
@@ -50,9 +44,6 @@ class Prism(Recipe):
     group: str | None = None
     duplicates: Literal["drop", "keep"] = "drop"
 
-    def __post_init__(self) -> None:
-        self.sampler()
-
     def scorers(self, models: Models) -> tuple[Scorer, ...]:
         """The mean hidden state over image places of a shallow layer."""
         from hf_select.embedding.hidden import HiddenEmbedding
@@ -69,14 +60,3 @@ class Prism(Recipe):
             group=self.group,
             duplicates=self.duplicates,
         )
-
-    def select(
-        self,
-        scored: Dataset | pa.Table,
-        budget: Budget | str | int,
-        *,
-        seed: int = 0,
-        include: Sequence[str] = (),
-    ) -> Selection:
-        """Choose rows; see `Recipe.select`. Reads `shallow_hidden`."""
-        return self.sampler().select(scored, budget, seed=seed, include=include)

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from hf_select.recipes.recipe import Cost, Models, Recipe
+from hf_select.recipes.recipe import Cost, Models, SampledRecipe
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-    from datasets import Dataset
-
-    from hf_select.sampling.budget import Budget
-    from hf_select.sampling.selection import Selection
     from hf_select.sampling.uniform import Uniform
     from hf_select.scoring.scorer import Scorer
 
 
 @dataclass(frozen=True, kw_only=True)
-class RandomRows(Recipe):
+class RandomRows(SampledRecipe):
     """Rows drawn uniformly without replacement: the baseline of every table, and free.
 
     Plain, each usable row is as likely as any other, and tasks come in proportion to their size up to chance. With
@@ -44,9 +38,6 @@ class RandomRows(Recipe):
     shares: Literal["proportional", "equal"] = "proportional"
     duplicates: Literal["drop", "keep"] = "drop"
 
-    def __post_init__(self) -> None:
-        self.sampler()
-
     def scorers(self, models: Models) -> tuple[Scorer, ...]:
         """None."""
         return ()
@@ -59,14 +50,3 @@ class RandomRows(Recipe):
         return Uniform(
             stratify=self.group, stage=self.name, allocation=Allocation(self.shares), duplicates=self.duplicates
         )
-
-    def select(
-        self,
-        scored: Dataset | pa.Table,
-        budget: Budget | str | int,
-        *,
-        seed: int = 0,
-        include: Sequence[str] = (),
-    ) -> Selection:
-        """Choose rows; see `Recipe.select`. Reads no score; the seed decides the draw."""
-        return self.sampler().select(scored, budget, seed=seed, include=include)

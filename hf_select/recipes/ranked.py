@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from hf_select.errors import UnknownName, UsageError
-from hf_select.recipes.recipe import Models, Recipe
+from hf_select.recipes.recipe import Models, SampledRecipe
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-    from datasets import Dataset
-
-    from hf_select.sampling.budget import Budget
     from hf_select.sampling.ranked import Ranked
-    from hf_select.sampling.selection import Selection
     from hf_select.scoring.scorer import Scorer
 
 Keep = Literal["top", "middle", "bottom"]
@@ -24,7 +18,7 @@ KEEPS = ("top", "middle", "bottom")
 
 
 @dataclass(frozen=True, kw_only=True)
-class RankedRecipe(Recipe):
+class RankedRecipe(SampledRecipe):
     """A recipe that keeps one part of the range of one score.
 
     Attributes:
@@ -63,14 +57,3 @@ class RankedRecipe(Recipe):
         if self.keep == "middle":
             return Middle(window=self.window, **settings)
         return (Top if self.keep == "top" else Bottom)(**settings)
-
-    def select(
-        self,
-        scored: Dataset | pa.Table,
-        budget: Budget | str | int,
-        *,
-        seed: int = 0,
-        include: Sequence[str] = (),
-    ) -> Selection:
-        """Choose rows; see `Recipe.select`. Reads the columns of `score`; nothing is drawn, so no seed counts."""
-        return self.sampler().select(scored, budget, seed=seed, include=include)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
     from hf_select.sampling.budget import Budget
+    from hf_select.sampling.sampler import Sampler
     from hf_select.sampling.selection import Selection
     from hf_select.scoring.scorer import Scorer
 
@@ -126,3 +127,26 @@ class Recipe(ABC):
     def describe(self) -> dict[str, Any]:
         """Return the method's entry of a recipe file: its name, its paper, and every choice."""
         return {"name": self.name, "paper": self.paper, **asdict(self)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampledRecipe(Recipe):
+    """A recipe whose whole choice is one sampler's. Its settings are checked when it is made."""
+
+    def __post_init__(self) -> None:
+        self.sampler()
+
+    @abstractmethod
+    def sampler(self) -> Sampler:
+        """The decision, once the columns are there."""
+
+    def select(
+        self,
+        scored: Dataset | pa.Table,
+        budget: Budget | str | int,
+        *,
+        seed: int = 0,
+        include: Sequence[str] = (),
+    ) -> Selection:
+        """Choose rows; see `Recipe.select`."""
+        return self.sampler().select(scored, budget, seed=seed, include=include)

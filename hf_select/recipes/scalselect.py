@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from hf_select.recipes.recipe import Cost, Models, Recipe
+from hf_select.recipes.recipe import Cost, Models, SampledRecipe
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-    from datasets import Dataset
-
-    from hf_select.sampling.budget import Budget
     from hf_select.sampling.leverage import LeverageSampler
-    from hf_select.sampling.selection import Selection
     from hf_select.scoring.scorer import Scorer
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScalSelect(Recipe):
+class ScalSelect(SampledRecipe):
     """The highest leverage scores of instruction-conditioned image features (ScalSelect, arXiv 2602.11636).
 
     A row's feature is the mean first-layer hidden state of the image places that hold 90 % of what the user's text
@@ -51,9 +45,6 @@ class ScalSelect(Recipe):
     group: str | None = None
     duplicates: Literal["drop", "keep"] = "drop"
 
-    def __post_init__(self) -> None:
-        self.sampler()
-
     def scorers(self, models: Models) -> tuple[Scorer, ...]:
         """The mean hidden state of the image places that the user's text attends to."""
         from hf_select.embedding.hidden import HiddenEmbedding
@@ -67,14 +58,3 @@ class ScalSelect(Recipe):
         return LeverageSampler(
             features="attended_hidden", energy=self.energy, group=self.group, duplicates=self.duplicates
         )
-
-    def select(
-        self,
-        scored: Dataset | pa.Table,
-        budget: Budget | str | int,
-        *,
-        seed: int = 0,
-        include: Sequence[str] = (),
-    ) -> Selection:
-        """Choose rows; see `Recipe.select`. Reads `attended_hidden`; nothing is drawn, so no seed counts."""
-        return self.sampler().select(scored, budget, seed=seed, include=include)

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from hf_select.recipes.recipe import Cost, Models, Recipe
+from hf_select.recipes.recipe import Cost, Models, SampledRecipe
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-    from datasets import Dataset
-
-    from hf_select.sampling.budget import Budget
     from hf_select.sampling.prototypes import PrototypeSampler
-    from hf_select.sampling.selection import Selection
     from hf_select.scoring.scorer import Scorer
 
 
 @dataclass(frozen=True, kw_only=True)
-class SelfSup(Recipe):
+class SelfSup(SampledRecipe):
     """The rows farthest from the prototype of their cluster (Self-Sup prototypes, arXiv 2206.14486).
 
     A row's feature x is the last layer's hidden state at its last token, of unit length; c is the centroid of its
@@ -49,9 +43,6 @@ class SelfSup(Recipe):
     group: str | None = None
     duplicates: Literal["drop", "keep"] = "drop"
 
-    def __post_init__(self) -> None:
-        self.sampler()
-
     def scorers(self, models: Models) -> tuple[Scorer, ...]:
         """The last layer's hidden state at each row's last token."""
         from hf_select.embedding.hidden import HiddenEmbedding
@@ -69,14 +60,3 @@ class SelfSup(Recipe):
             group=self.group,
             duplicates=self.duplicates,
         )
-
-    def select(
-        self,
-        scored: Dataset | pa.Table,
-        budget: Budget | str | int,
-        *,
-        seed: int = 0,
-        include: Sequence[str] = (),
-    ) -> Selection:
-        """Choose rows; see `Recipe.select`. Reads `last_hidden`; the seed starts the clustering."""
-        return self.sampler().select(scored, budget, seed=seed, include=include)

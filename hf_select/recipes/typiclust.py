@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from hf_select.recipes.recipe import Cost, Models, Recipe
+from hf_select.recipes.recipe import Cost, Models, SampledRecipe
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-    from datasets import Dataset
-
-    from hf_select.sampling.budget import Budget
-    from hf_select.sampling.selection import Selection
     from hf_select.sampling.typicality import TypicalitySampler
     from hf_select.scoring.scorer import Scorer
 
 
 @dataclass(frozen=True, kw_only=True)
-class TypiClust(Recipe):
+class TypiClust(SampledRecipe):
     """The most typical images of as many clusters as rows are wanted, up to 500 (TypiClust, arXiv 2202.02794).
 
     k-means with K = min(included rows + rows to choose, 500) on image features of unit length. Clusters take turns, the
@@ -53,9 +47,6 @@ class TypiClust(Recipe):
     small: int = 5
     duplicates: Literal["drop", "keep"] = "drop"
 
-    def __post_init__(self) -> None:
-        self.sampler()
-
     def scorers(self, models: Models) -> tuple[Scorer, ...]:
         """One vector a row from its pictures."""
         from hf_select.embedding.image import ImageEmbedding
@@ -73,14 +64,3 @@ class TypiClust(Recipe):
             small=self.small,
             duplicates=self.duplicates,
         )
-
-    def select(
-        self,
-        scored: Dataset | pa.Table,
-        budget: Budget | str | int,
-        *,
-        seed: int = 0,
-        include: Sequence[str] = (),
-    ) -> Selection:
-        """Choose rows; see `Recipe.select`. Reads `embedding`; the seed starts the clustering."""
-        return self.sampler().select(scored, budget, seed=seed, include=include)

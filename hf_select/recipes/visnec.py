@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from hf_select.recipes.recipe import Cost, Models, Recipe
+from hf_select.recipes.recipe import Cost, Models, SampledRecipe
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-    from datasets import Dataset
-
-    from hf_select.sampling.budget import Budget
     from hf_select.sampling.grouped import GroupedSampler
-    from hf_select.sampling.selection import Selection
     from hf_select.scoring.scorer import Scorer
 
 
 @dataclass(frozen=True, kw_only=True)
-class VisNec(Recipe):
+class VisNec(SampledRecipe):
     """Visual necessity inside clusters of first questions (VisNec, arXiv 2603.01195).
 
     With R a row's answers, Q its questions and I its images, mean losses per supervised token:
@@ -49,9 +43,6 @@ class VisNec(Recipe):
     clusters: float = 20
     duplicates: Literal["drop", "keep"] = "drop"
 
-    def __post_init__(self) -> None:
-        self.sampler()
-
     def scorers(self, models: Models) -> tuple[Scorer, ...]:
         """The losses with and without the image, and the vector of the first question."""
         from hf_select.embedding.text import TextEmbedding
@@ -76,14 +67,3 @@ class VisNec(Recipe):
             allocation=Allocation(rounding="floor_min1"),
             duplicates=self.duplicates,
         )
-
-    def select(
-        self,
-        scored: Dataset | pa.Table,
-        budget: Budget | str | int,
-        *,
-        seed: int = 0,
-        include: Sequence[str] = (),
-    ) -> Selection:
-        """Choose rows; see `Recipe.select`. Reads the losses and `text_embedding`."""
-        return self.sampler().select(scored, budget, seed=seed, include=include)
