@@ -37,15 +37,18 @@ def feature_matrix(table: pa.Table | Dataset, column: str) -> np.ndarray:
     kind = table.column(column).type
     if not (_is_list(kind) and pa.types.is_floating(kind.value_type)):
         raise UsageError(f"column {column!r} is {kind}; vectors of floating-point numbers are needed")
-    vectors = table.column(column).combine_chunks()
-    if isinstance(vectors, pa.ChunkedArray):
-        vectors = pa.concat_arrays(vectors.chunks) if vectors.num_chunks else pa.array([], kind)
-    present = np.asarray(vectors.is_valid())
-    values = vectors.drop_null()
-    flat = values.flatten().to_numpy(zero_copy_only=False).astype(np.float32)
-    dim = kind.list_size if pa.types.is_fixed_size_list(kind) else _common_length(values, column)
-    matrix = np.full((len(vectors), dim), np.nan, dtype=np.float32)
-    matrix[present] = flat.reshape(-1, dim)
+    chunks = table.column(column).chunks
+    dim = kind.list_size if pa.types.is_fixed_size_list(kind) else _common_length(chunks, column)
+    matrix = np.full((table.num_rows, dim), np.nan, dtype=np.float32)
+    start = 0
+    for chunk in chunks:
+        part = matrix[start : start + len(chunk)]
+        values = chunk.drop_null().flatten().to_numpy(zero_copy_only=False).reshape(-1, dim)
+        if chunk.null_count:
+            part[np.asarray(chunk.is_valid())] = values
+        else:
+            part[:] = values
+        start += len(chunk)
     matrix[~np.isfinite(matrix).all(axis=1)] = np.nan
     return matrix
 
@@ -66,11 +69,12 @@ def _is_list(kind: pa.DataType) -> bool:
     return pa.types.is_fixed_size_list(kind) or pa.types.is_list(kind) or pa.types.is_large_list(kind)
 
 
-def _common_length(values: pa.Array, column: str) -> int:
-    lengths = np.unique(np.diff(np.asarray(values.offsets))) if len(values) else np.zeros(1, dtype=np.int64)
+def _common_length(chunks: list[pa.Array], column: str) -> int:
+    present = [np.diff(np.asarray(chunk.offsets))[np.asarray(chunk.is_valid())] for chunk in chunks]
+    lengths = np.unique(np.concatenate([np.zeros(0, dtype=np.int64), *present]))
     if lengths.size > 1:
         raise UsageError(
             f"the vectors of column {column!r} differ in length ({lengths.min()} to {lengths.max()}); "
             "those of one encoder are needed"
         )
-    return int(lengths[0])
+    return int(lengths[0]) if lengths.size else 0
