@@ -15,6 +15,9 @@ BLOCK_BYTES = 64_000_000
 INDEX_FROM = 4_000
 """Rows of a group from which faiss's flat index is the faster way (`benchmarks/bench_centrality.py`)."""
 
+_COPY = 0.999
+"""Similarity above which a row may be an exact copy: far more than rounding takes from 1."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class NeighbourCentrality:
@@ -68,7 +71,11 @@ class NeighbourCentrality:
         k = min(self.k, len(vectors) - 1)
         nearest = _by_index(vectors, k) if len(vectors) >= INDEX_FROM else _by_product(vectors, k)
         # Summed in order of size, so that no permutation of the rows moves the last digit.
-        return np.sort(nearest, axis=1).mean(axis=1, dtype=np.float64)[_first_copies(vectors)]
+        mean = np.sort(nearest, axis=1).mean(axis=1, dtype=np.float64)
+        # A row whose nearest neighbour isn't at similarity 1 has no copy.
+        twins = np.flatnonzero(nearest.max(axis=1) > _COPY)
+        mean[twins] = mean[twins][_first_copies(vectors[twins])]
+        return mean
 
 
 def _by_product(vectors: np.ndarray, k: int) -> np.ndarray:
