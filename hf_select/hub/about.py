@@ -28,7 +28,7 @@ class Task(_Task, total=False):
         mean_score: Mean score of its usable rows, None without one.
         mean_score_picked: Mean score of its picked rows.
         reference: PreSel's reference rows.
-        irs: PreSel's mean instruction relevance over them.
+        irs: PreSel's mean instruction relevance over them; None for a task without a usable row.
         weight: Its share of PreSel's budget.
         quota: Rows beside the reference that were to be picked, a fraction.
     """
@@ -36,7 +36,7 @@ class Task(_Task, total=False):
     mean_score: float | None
     mean_score_picked: float | None
     reference: int
-    irs: float
+    irs: float | None
     weight: float
     quota: float
 

@@ -123,17 +123,15 @@ taken as they are |
             duplicates=self.duplicates,
             allocation=Allocation(rounding="floor_min1"),
         )
-        statuses = zip(_column(facts, "row_task"), _column(facts, "row_status"), strict=True)
-        tasks = len({task for task, status in statuses if status == OK})
         share = Budget(f"{self.reference_fraction * 100:.10g}%").rows(len(facts))
-        return sampler.select(facts, Budget(max(share, tasks)), seed=seed)
+        return sampler.select(facts, Budget(max(share, len(usable_tasks(facts)))), seed=seed)
 
     def weigh_tasks(self, scored: Dataset | pa.Table, tasks: Sequence[str]) -> TaskWeights:
         """Compute the weights of `tasks` from the reference set's scores.
 
         Args:
             scored: The reference rows with the columns of `InstructionRelevance` in the form of `form`.
-            tasks: Every task of the pool; one without a reference row is an error.
+            tasks: Every task that has a usable row (`usable_tasks`); one without a reference row is an error.
         """
         from hf_select.sampling.derive import derived
         from hf_select.sampling.task_weights import task_weights
@@ -188,9 +186,7 @@ taken as they are |
         known = set(reference)
         table = scored if isinstance(scored, pa.Table) else scored.with_format("arrow")[:]
         mine = table.filter(pa.array([key in known for key in unique_keys(_column(table, "row_key"))]))
-        usable = zip(_column(table, "row_task"), _column(table, "row_status"), strict=True)
-        tasks = sorted({NO_TASK if task is None else task for task, status in usable if status == OK})
-        return self.weigh_tasks(mine, tasks).weights
+        return self.weigh_tasks(mine, usable_tasks(table)).weights
 
     def _sampler(self, weights: Mapping[str, float]) -> CentralitySampler:
         from hf_select.sampling.centrality import CentralitySampler
@@ -206,6 +202,16 @@ taken as they are |
     def describe(self) -> dict[str, Any]:
         """Return the method's entry of a recipe: its name, its paper, and every choice."""
         return {"name": self.name, "paper": self.paper, **asdict(self)}
+
+
+def usable_tasks(facts: Dataset | pa.Table) -> list[str]:
+    """Return the tasks that a picture can be chosen from, sorted; one of text alone, or of broken pictures, is none.
+
+    Args:
+        facts: Columns `row_task` and `row_status`.
+    """
+    statuses = zip(_column(facts, "row_task"), _column(facts, "row_status"), strict=True)
+    return sorted({NO_TASK if task is None else task for task, status in statuses if status == OK})
 
 
 def _column(table: Dataset | pa.Table, name: str) -> list[Any]:

@@ -15,9 +15,9 @@ from hf_select.errors import HFSelectError
 from hf_select.pool.row import OK
 from hf_select.pool.view import PoolView
 from hf_select.recipes.pipeline import Pipeline, Source
-from hf_select.recipes.presel import REFERENCE, PreSel
+from hf_select.recipes.presel import REFERENCE, PreSel, usable_tasks
 from hf_select.recipes.stages import digest
-from hf_select.recipes.tables import NO_TASK, presel_table, scorer_entry
+from hf_select.recipes.tables import presel_table, scorer_entry
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -126,8 +126,7 @@ def run_presel(
         device=pipeline.device,
     )
     scored = taught.score("irs", scorer)
-    names = sorted({NO_TASK if task is None else task for task in facts["row_task"].to_pylist()})
-    weights = method.weigh_tasks(scored, names)
+    weights = method.weigh_tasks(scored, usable_tasks(facts))
     embedded = pipeline.score("embed", encoder)
     keys = list(reference.keys)
     choices = {"method": method.describe(), "budget": str(budget), "seed": seed, "encoder": encoder.identity()}

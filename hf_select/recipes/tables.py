@@ -59,6 +59,7 @@ def presel_table(
     Returns:
         One dict a task, largest first: task, rows, usable, picked, share (picked of rows), reference (rows), irs (mean
         over the reference rows), weight, and quota (rows beside the reference that were to be picked, as a fraction).
+        A task without a usable row has irs None and weight 0.
     """
     to_pick = len(picked) - len(reference)
     known = {entry["task"]: entry["picked"] for entry, _, _ in _counts(facts, reference)}
@@ -66,9 +67,9 @@ def presel_table(
         entry
         | {
             "reference": known[entry["task"]],
-            "irs": weights.means[entry["task"]],
-            "weight": weights.weights[entry["task"]],
-            "quota": weights.weights[entry["task"]] * to_pick,
+            "irs": weights.means.get(entry["task"]),
+            "weight": weights.weights.get(entry["task"], 0.0),
+            "quota": weights.weights.get(entry["task"], 0.0) * to_pick,
         }
         for entry, _, _ in _counts(facts, picked)
     )

@@ -53,7 +53,9 @@ def test_every_number_of_the_selection_is_on_the_card(content):
 
 def test_every_number_of_presel_is_on_the_card(content):
     entry = {"task": "vqa", "rows": 100, "usable": 90, "picked": 12, "share": 0.12, "reference": 5, "irs": 0.98765}
-    about = content.about | {"tasks": [entry | {"weight": 0.3333, "quota": 6.96}], "pool_rows": 100}
+    text = {"task": "text", "rows": 9, "usable": 0, "picked": 0, "share": 0.0, "reference": 0, "irs": None}
+    entries = [entry | {"weight": 0.3333, "quota": 6.96}, text | {"weight": 0.0, "quota": 0.0}]
+    about = content.about | {"tasks": entries, "pool_rows": 100}
     about |= {
         "required_instructions": 12,
         "reference_rows": 5,
@@ -62,6 +64,7 @@ def test_every_number_of_presel_is_on_the_card(content):
     card = subset_card(content.selection, about)
     assert "instructions were needed for 12 rows (12.0% of the pool), 5 of them the reference set" in card
     assert "| vqa | 100 | 90 | 5 | 0.988 | 33.3% | 7.0 | 12 | 12.0% |" in lines(card)
+    assert "| text | 9 | 0 | 0 | - | 0.0% | 0.0 | 0 | 0.0% |" in lines(card)
     assert "`hf-select show PreSel`" in card and "https://arxiv.org/abs/2503.07591" in card
 
 
@@ -143,8 +146,12 @@ def test_a_mixture_has_one_licence_only_where_all_sources_agree(licences, one):
     assert licence_of(licences) == one
 
 
-def test_pub_12_never_a_permissive_licence_when_a_source_is_unknown():
-    assert licence_of({"a": "cc-by-4.0", "b": "other", "c": None}) == "other"
+def test_pub_12_never_a_permissive_licence_when_a_source_is_unknown(content):
+    sources = {"a": "cc-by-4.0", "b": "other", "c": None}
+    assert licence_of(sources) == "other"
+    card = subset_card(content.selection, content.about | {"licences": sources})
+    assert DatasetCard(card).data.license == "other"
+    assert {"- `a`: cc-by-4.0", "- `b`: other", "- `c`: unknown"} <= set(lines(card))
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ import pyarrow as pa
 import pytest
 
 from hf_select.errors import UnknownName, UsageError
-from hf_select.recipes.presel import PreSel
+from hf_select.recipes.presel import PreSel, usable_tasks
+from hf_select.recipes.tables import NO_TASK, presel_table
 from hf_select.sampling.budget import Budget
 
 ROWS = 200
@@ -92,6 +93,31 @@ def test_a_task_whose_questions_help_gets_more(scored):
 def test_a_task_that_lost_its_reference_rows_is_named(scored):
     with pytest.raises(UsageError, match="'other'"):
         PreSel().weigh_tasks(scored, ["large", "small", "other"])
+
+
+def test_sch_02_a_task_of_text_alone_has_no_weight_and_is_counted(embedded):
+    """SCH-02: the text-only rows of a mixture are a task of their own, or have none."""
+    text = [n % 5 == 0 for n in range(ROWS)]
+    tasks = [None if alone else task for alone, task in zip(text, embedded["row_task"].to_pylist(), strict=True)]
+    statuses = ["no_image" if alone else "ok" for alone in text]
+    pool = embedded.drop_columns(["row_task", "row_status"])
+    pool = pool.append_column("row_task", pa.array(tasks, pa.string())).append_column("row_status", pa.array(statuses))
+    method = PreSel(reference_fraction=0.1)
+    reference = method.choose_reference(pool)
+    losses = {
+        name: pa.array([2.0 if name == "loss_full" else 4.0] * ROWS) for name in ("loss_full", "loss_no_question")
+    }
+    counts = {name: pa.array([1] * ROWS) for name in ("tokens_full", "tokens_no_question")}
+    scored = pa.table({"row_task": pool["row_task"], "loss_status": ["ok"] * ROWS} | losses | counts)
+    keys = set(reference.keys)
+    weights = method.weigh_tasks(
+        scored.filter(pa.array([key in keys for key in pool["row_key"].to_pylist()])), usable_tasks(pool)
+    )
+    assert set(weights.weights) == {"large"}
+    chosen = method.select(pool, Budget(60), weights=weights.weights, include=reference.keys)
+    assert len(chosen) == 60 and chosen.rejected == {"no_image": sum(text)}
+    entry = next(one for one in presel_table(pool, chosen, reference, weights) if one["task"] == NO_TASK)
+    assert (entry["usable"], entry["picked"], entry["irs"], entry["weight"]) == (0, 0, None, 0.0)
 
 
 @pytest.mark.parametrize("preset", ["safe", "paper", "paper-vision-flan"])
