@@ -41,6 +41,9 @@ def test_eva_01_only_splits_with_answers_are_measured():
     tasks = [task for task in load_benchmarks().values() if task.benchmark == "DocVQA"]
     assert {task.split for task in tasks} == {"validation", "lite"}
     assert not any(task.task.endswith("_test") for task in load_benchmarks().values())
+    for unscored in ("docvqa", "docvqa_test"):
+        with pytest.raises(UnknownName, match="docvqa_val"):
+            load_suite("documents").only([unscored])
 
 
 def test_the_demo_is_a_suite_of_held_out_tasks():

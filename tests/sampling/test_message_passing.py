@@ -60,6 +60,16 @@ def test_a_discount_below_zero_raises_a_neighbour():
     assert gains.tolist() == pytest.approx([5, -1, -0.5, -1.2])
 
 
+@pytest.mark.parametrize("floor", [0.0, 1e-7, 0.5])
+def test_sel_23_a_discount_never_raises_a_neighbour_whose_score_is_below_zero(floor):
+    points = [[1.0, 0.0], [0.9, math.sqrt(1 - 0.9**2)]]
+    sampler = MessagePassingSampler(floor=floor, gamma_forward=0.0, gamma_reverse=1.0)
+    first, second = sampler.select(scored(points, [-1.0, -1.1]), 2).table["score"].to_pylist()
+    assert first == pytest.approx(2 * floor)
+    assert second == pytest.approx(first - first * math.exp(-math.sqrt(2 - 2 * 0.9)), abs=1e-6)
+    assert second <= first
+
+
 def test_neighbours_of_copies_are_their_copies_at_distance_zero():
     points = np.array([[1, 1]] * 30 + [[1, 0]], dtype=np.float32)
     found, distance = nearest_neighbours(points, 3)
