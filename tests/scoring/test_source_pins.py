@@ -29,7 +29,7 @@ PINS = {
     AnswerLoss: (
         1,
         [AnswerLoss.adds.fget, AnswerLoss.score, contexts, encode, losses, prompts, pixels],
-        "9c37c658439424d8",
+        "4e4f7a9df83b1f41",
     ),
     InstructionRelevance: (
         1,
@@ -43,12 +43,12 @@ PINS = {
             prompts,
             pixels,
         ],
-        "f0140cb7dc8f7a54",
+        "5a22ece244b8a67f",
     ),
     TokenCount: (
         1,
         [TokenCount.adds.fget, TokenCount.score, TokenCount._count, contexts, encode, prompts, pixels],
-        "710a3daffc946e0e",
+        "01b41eb0e934890d",
     ),
     ImageEmbedding: (
         1,
@@ -58,7 +58,7 @@ PINS = {
     TextEmbedding: (
         1,
         [TextEmbedding.adds.fget, TextEmbedding.score, text.text_of, columns, pooling, text_engine, vectors],
-        "cc7a89e2d863d6cb",
+        "b06aa5ff2ad7bab5",
     ),
 }
 
