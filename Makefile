@@ -43,7 +43,7 @@ bench: $(STAMP)
 	$(PIP) -r benchmarks/requirements.txt
 	$(BIN)/python benchmarks/speed.py
 
-# POOL is a folder with pool.jsonl and eval.jsonl; study takes a night on two cores, study-small under 30 minutes.
+# POOL is a folder with pool.jsonl and eval.jsonl; study takes about two hours on two cores, study-small is a part of it.
 POOL ?= ../shared/pool
 STUDY := $(BIN)/python benchmarks/study/run.py --pool $(POOL) --work build/study
 
