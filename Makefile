@@ -38,10 +38,8 @@ lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-# Peers go beside hf_select and are pinned like the rest; scikit-learn, polars and duckdb change nothing of it.
 bench: $(STAMP)
-	$(PIP) -r benchmarks/requirements.txt
-	$(BIN)/python benchmarks/speed.py
+	@for script in $(wildcard benchmarks/bench_*.py); do echo "$$script"; $(BIN)/python "$$script" || exit 1; done
 
 # POOL is a folder with pool.jsonl and eval.jsonl; study takes about two hours on two cores, study-small is a part of it.
 POOL ?= ../shared/pool
